@@ -1,0 +1,150 @@
+"""Scores the encoder while it trains, beside what needs no training."""
+
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl import metrics
+from keras_ssl.core import console, registry, run_dir
+from keras_ssl.core.registry import register
+from keras_ssl.evaluation.data import EvaluationData, frozen, raw_pixels
+
+
+@register("callback")
+class OnlineEvaluation(keras.callbacks.Callback):
+    """Runs evaluations before, during and after training.
+
+    Before training the whole splits are scored by the untrained encoder and by raw
+    pixels, the baselines; during training parts of them, so that it costs little; at
+    the end the whole again.
+
+    Args:
+        evaluations: Evaluations with `run(encode, data)` and `protocol()`.
+        data: A labelled source; the run's own if None.
+        train_split: Split that probes learn from.
+        test_split: Split that they are scored on.
+        every_epochs: Epochs between evaluations; 0 for none but the last.
+        train_limit: Train images used during training.
+        test_limit: Test images used during training.
+
+    Raises:
+        ValueError: If there is no evaluation or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        evaluations: Sequence[Any],
+        data: str | None = None,
+        train_split: str = "train",
+        test_split: str = "test",
+        every_epochs: int = 5,
+        train_limit: int = 5000,
+        test_limit: int = 1000,
+    ) -> None:
+        super().__init__()
+        if not evaluations:
+            raise ValueError("OnlineEvaluation needs at least one evaluation.")
+        if every_epochs < 0 or min(train_limit, test_limit) < 1:
+            raise ValueError(
+                "every_epochs must be at least 0 and the limits at least 1; got "
+                f"{every_epochs}, {train_limit} and {test_limit}."
+            )
+        self.evaluations = tuple(evaluations)
+        self.data, self.every_epochs = data, every_epochs
+        self.train_split, self.test_split = train_split, test_split
+        self.train_limit, self.test_limit = train_limit, test_limit
+        self.seconds = 0.0
+        self.results: list[dict[str, Any]] = []
+
+    def open(
+        self,
+        directory: pathlib.Path,
+        whole: EvaluationData,
+        writer: tf.summary.SummaryWriter,
+    ) -> None:
+        """Says where results go and what they are measured on.
+
+        Args:
+            directory: The run's directory.
+            whole: Both splits in full.
+            writer: TensorBoard's.
+        """
+        self.directory, self.whole, self.writer = directory, whole, writer
+        self.part = EvaluationData(
+            whole.train,
+            whole.test,
+            whole.size,
+            train_limit=self.train_limit,
+            test_limit=self.test_limit,
+        )
+        self.results = run_dir.read_lines(directory / run_dir.EVALUATIONS)
+
+    def score(self, subject: str, encode: Any, data: EvaluationData) -> None:
+        """Runs every evaluation and records the results."""
+        step = self.step()
+        text = []
+        for evaluation in self.evaluations:
+            row = result(evaluation, subject, encode, data, step)
+            run_dir.append_line(self.directory / run_dir.EVALUATIONS, row)
+            self.results.append(row)
+            text.append(f"{row['evaluation']} top-1 {row['top1']:.3f}")
+            with self.writer.as_default(step):
+                tf.summary.scalar(f"{row['evaluation']}/{subject}", row["top1"])
+        if subject == "encoder":
+            sample = data.features(encode).test[:2000]
+            with self.writer.as_default(step):
+                tf.summary.scalar("health/feature_std", metrics.feature_std(sample))
+                tf.summary.scalar("health/rankme", metrics.rankme(sample))
+        data.forget()
+        if console.interactive():
+            console.overwrite("")
+        console.say(f"step {step}  {subject}: {', '.join(text)}")
+
+    def begin(self) -> None:
+        """Scores the baselines, unless an earlier sitting of the run has."""
+        self.encode = frozen(self.model.encoder)
+        known = {(r["step"], r["subject"]) for r in self.results}
+        if (0, "raw_pixels") not in known:
+            self.score("raw_pixels", raw_pixels, self.whole)
+        if self.step() == 0 and (0, "random_init") not in known:
+            self.score("random_init", self.encode, self.whole)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        last = epoch + 1 == self.params["epochs"]
+        if self.every_epochs and (epoch + 1) % self.every_epochs == 0 and not last:
+            start = time.perf_counter()
+            self.score("encoder", self.encode, self.part)
+            self.seconds += time.perf_counter() - start
+
+    def finish(self) -> None:
+        """Scores the trained encoder on the whole splits, unless that was done."""
+        step = self.step()
+        known = {(r["step"], r["subject"]) for r in self.results}
+        if (step, "encoder") not in known:
+            self.score("encoder", self.encode, self.whole)
+
+    def step(self) -> int:
+        """Updates made so far."""
+        return int(self.model.optimizer.iterations.numpy())
+
+
+def result(
+    evaluation: Any, subject: str, encode: Any, data: EvaluationData, step: int
+) -> dict[str, Any]:
+    """One line of evaluations.jsonl: the scores and all that they depend on."""
+    scores = evaluation.run(encode, data)
+    return {
+        "step": step,
+        "evaluation": registry.name_of(evaluation),
+        "subject": subject,
+        **{key: float(f"{value:.6g}") for key, value in scores.items()},
+        "protocol": {
+            **evaluation.protocol(),
+            **data.protocol(),
+            "precision": keras.config.dtype_policy().name,
+        },
+    }

@@ -1,0 +1,95 @@
+"""Pictures of a run: what its views look like, and how its scores rose."""
+
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.core import run_dir
+from keras_ssl.data import pipeline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from keras_ssl.data.sources import Source
+
+_NAMES = {
+    "encoder": "trained",
+    "random_init": "untrained encoder",
+    "raw_pixels": "raw pixels",
+}
+
+
+def draw_views(
+    path: str | os.PathLike[str], source: "Source", views: Any, seed: int, rows: int = 6
+) -> None:
+    """Draws images beside their views, as a PNG.
+
+    Args:
+        path: Where to.
+        source: Where images come from.
+        views: `(images, seeds) -> views`.
+        seed: The run's seed.
+        rows: Number of images.
+    """
+    index = pipeline.subset(source.count, rows)
+    sheet = []
+    for i in index:
+        image = source.read(tf.constant([i]))[0] if source.shape else source.read(i)
+        seeds = tf.constant([[seed, i]], tf.int32)
+        # Without XLA where the views offer it: it would compile for these few.
+        made = getattr(views, "render", views)(image[None], seeds)
+        sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
+    columns = len(sheet[0])
+    figure = _figure(1.3 * columns, 1.3 * len(sheet) + 0.3)
+    axes = figure.subplots(len(sheet), columns, squeeze=False)
+    for line, row in zip(axes, sheet, strict=True):
+        for axis, picture in zip(line, row, strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.axis("off")
+    for i, axis in enumerate(axes[0]):
+        axis.set_title(f"view {i}" if i else "image", fontsize=9)
+    _save(figure, path)
+
+
+def draw_curves(directory: pathlib.Path) -> None:
+    """Draws the loss and the scores of a run beside its baselines, as a PNG.
+
+    Args:
+        directory: The run's directory, with metrics.jsonl and evaluations.jsonl.
+    """
+    steps = run_dir.read_lines(directory / run_dir.METRICS)
+    scores = run_dir.read_lines(directory / run_dir.EVALUATIONS)
+    figure = _figure(9, 3.2)
+    left, right = figure.subplots(1, 2)
+    left.plot([r["step"] for r in steps], [r["loss"] for r in steps], color="C0")
+    left.set(xlabel="step", ylabel="loss", title="training loss")
+    names = dict.fromkeys(row["evaluation"] for row in scores)
+    for color, name in enumerate(names):
+        rows = [r for r in scores if r["evaluation"] == name]
+        for subject, style in (("raw_pixels", ":"), ("random_init", "--")):
+            for row in [r for r in rows if r["subject"] == subject][:1]:
+                label = f"{name}, {_NAMES[subject]}"
+                right.axhline(row["top1"], color=f"C{color}", ls=style, label=label)
+        line = [(r["step"], r["top1"]) for r in rows if r["subject"] == "encoder"]
+        if line:
+            x, y = np.array(line).T
+            right.plot(x, y, color=f"C{color}", marker="o", label=f"{name}, trained")
+    right.set(xlabel="step", ylabel="top-1", title="frozen features", ylim=(0, 1))
+    right.legend(fontsize=7)
+    _save(figure, directory / run_dir.CURVES)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    # Imported late: drawing is rare, and the import takes a second. A bare `Figure`
+    # needs no display and no global state.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="tight")
+
+
+def _save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

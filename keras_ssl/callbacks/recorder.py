@@ -1,0 +1,141 @@
+"""Writes what a run does: metrics.jsonl, TensorBoard, and progress on the screen."""
+
+import math
+import pathlib
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl.core import console, run_dir
+
+
+class Recorder(keras.callbacks.Callback):
+    """Logs the means of a step's scalars, rate and speed, and shows progress.
+
+    Args:
+        directory: The run's directory.
+        batch_size: Images in a global batch.
+        total_steps: Steps of the whole run.
+        steps_per_epoch: Steps of one pass over the data.
+        start_step: Step that this sitting starts from.
+        every_steps: Steps between lines of `metrics.jsonl`.
+        write: Whether this process writes (the chief).
+
+    Raises:
+        FloatingPointError: In training, at the first loss that is no number.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        batch_size: int,
+        total_steps: int,
+        steps_per_epoch: int,
+        start_step: int = 0,
+        every_steps: int = 10,
+        write: bool = True,
+    ) -> None:
+        super().__init__()
+        self.directory, self.batch_size = directory, batch_size
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.every_steps, self.write = every_steps, write
+        self.step = self.start_step = start_step
+        self.training_seconds = self.waiting_seconds = 0.0
+        self.writer = (
+            tf.summary.create_file_writer(str(directory / run_dir.TENSORBOARD))
+            if write
+            else tf.summary.create_noop_writer()
+        )
+        self._window: dict[str, float] = {}
+        self._shown = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._window, self._steps, self._seconds, self._waiting = {}, 0, 0.0, 0.0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._begun = time.perf_counter()
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self._start = time.perf_counter()
+        self._waited = self.model.seconds_waiting
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        seconds = time.perf_counter() - self._start
+        waiting = self.model.seconds_waiting - self._waited
+        steps = self.model.steps_per_execution
+        self.step += steps
+        if self.step > self.start_step + steps:  # The first step compiles.
+            self.training_seconds += seconds
+            self.waiting_seconds += waiting
+        self._seconds += seconds
+        self._waiting += waiting
+        self._steps += steps
+        for name, value in (logs or {}).items():
+            self._window[name] = self._window.get(name, 0.0) + float(value) * steps
+        if not math.isfinite(float((logs or {}).get("loss", 0.0))):
+            raise FloatingPointError(
+                f"The loss became {float((logs or {})['loss'])} at step {self.step}. "
+                "Lower the learning rate or lengthen its warm-up; in float16 try "
+                "bfloat16 or float32. The run resumes from its last checkpoint."
+            )
+        if self._steps >= self.every_steps or self.step == self.total_steps:
+            self._log()
+
+    def _log(self) -> None:
+        row = {name: value / self._steps for name, value in self._window.items()}
+        row |= {
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "images_per_second": self._steps * self.batch_size / self._seconds,
+            "data_wait": self._waiting / self._seconds,
+        }
+        line: dict[str, Any] = {
+            "step": self.step,
+            "epoch": self.step / self.steps_per_epoch,
+            "seconds": time.perf_counter() - self._begun,
+            **row,
+        }
+        if self.write:
+            run_dir.append_line(
+                self.directory / run_dir.METRICS,
+                {k: float(f"{v:.6g}") if k != "step" else v for k, v in line.items()},
+            )
+            with self.writer.as_default(self.step):
+                for name, value in row.items():
+                    group = "speed" if name in _SPEED else "train"
+                    tf.summary.scalar(f"{group}/{name}", value)
+        self._show(row)
+        self._reset()
+
+    def _show(self, row: dict[str, float]) -> None:
+        """A line that is written over on a terminal, a line every 15 s elsewhere."""
+        now = time.perf_counter()
+        last = self.step >= self.total_steps
+        if not self.write or (
+            not console.interactive() and now - self._shown < 15 and not last
+        ):
+            return
+        self._shown = now
+        done = max(1, self.step - self.start_step)
+        # Evaluations and saves so far are part of the pace.
+        left = (now - self._begun) / done * (self.total_steps - self.step)
+        share = self.step / self.total_steps
+        text = (
+            f"step {self.step}/{self.total_steps} ({share:.0%})  "
+            f"loss {row.get('loss', math.nan):.4f}  "
+            f"{row['images_per_second']:,.0f} images/s  "
+            f"waiting for data {row['data_wait']:.0%}  "
+            f"{console.duration(left)} left"
+        )
+        if console.interactive():
+            console.overwrite(text + ("\n" if last else ""))
+        else:
+            console.say(text)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.writer.flush()
+
+
+_SPEED = {"images_per_second", "data_wait"}

@@ -1,0 +1,1 @@
+"""Floor 0: the registry and the only doors to gin and to `tf.distribute`."""

@@ -1,0 +1,273 @@
+"""The only door to gin: find, parse, build, record, and say what is wrong.
+
+`gin.tf` is not used: it needs `tf.estimator`, which TensorFlow 2.16 removed.
+"""
+
+import difflib
+import importlib.util  # noqa: F401 - gin 0.5 uses it without importing it
+import os
+import pathlib
+import re
+import tokenize
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import gin
+from absl import logging
+from gin import config_parser
+
+from keras_ssl.core import registry
+
+_PACKAGE = pathlib.Path(__file__).parents[1]
+
+
+class Binding(NamedTuple):
+    """One parameter of a configuration; a macro has neither name nor scope."""
+
+    scope: str
+    part: str
+    name: str
+    value: Any
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, [self.scope, self.part])) + (
+            f".{self.name}" if self.name else ""
+        )
+
+
+class Reference(NamedTuple):
+    """A value `@scope/Part` or `@scope/Part()`."""
+
+    scope: str
+    part: str
+
+
+def root() -> pathlib.Path:
+    """Folder of the shipped configurations, in a clone or in an installed wheel."""
+    for folder in (_PACKAGE / "gin_configs", _PACKAGE.parent / "gin_configs"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"No gin_configs beside or in {_PACKAGE}.")
+
+
+def shipped() -> list[str]:
+    """Names of the shipped configurations, such as `methods/simclr.gin`."""
+    return sorted(p.relative_to(root()).as_posix() for p in root().rglob("*.gin"))
+
+
+def find(name: str) -> str:
+    """Path of a configuration, given by path or by its name below `gin_configs/`.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    for path in (pathlib.Path(name), root() / name):
+        if path.is_file():
+            return str(path)
+    hint = registry.did_you_mean(name, shipped())
+    raise ValueError(
+        f"No configuration {name!r}, neither as a path from {os.getcwd()} nor among "
+        f"the shipped ones.{hint}"
+    )
+
+
+def parse(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
+    """Reads configurations, then bindings, the later ones winning.
+
+    Args:
+        files: Paths, or names below `gin_configs/`.
+        bindings: Lines of gin, such as `"SimCLR.temperature = 0.2"`.
+
+    Raises:
+        ValueError: If a file, a name or a parameter is unknown, or a line is not gin.
+    """
+    gin.clear_config()
+    gin.add_config_file_search_path(str(root()))
+    _DROPPED.clear()
+    paths = [find(name) for name in files]
+    for path in paths:
+        _parse_one(lambda path=path: gin.parse_config_file(path), path)
+    for line in bindings:
+        _parse_one(lambda line=line: gin.parse_config(line), f"--gin={line!r}")
+    # What a later line replaced may leave bindings behind that were meant for it.
+    _DROPPED.difference_update(_references(_bindings(gin.config_str())))
+    gin.finalize()
+
+
+def call(name: str, **arguments: Any) -> Any:
+    """Calls the registered run `name` with its bound parameters and `arguments`."""
+    return gin.get_configurable(registry.get("run", name))(**arguments)
+
+
+def texts() -> tuple[str, str]:
+    """What is bound, and what has been used so far, as gin configurations."""
+    return gin.config_str(), gin.operative_config_str()
+
+
+def differences(old: str, new: str) -> list[str]:
+    """Bindings that differ between two configurations, as readable lines."""
+
+    def table(text: str) -> dict[str, str]:
+        return {str(b): _show(b.value) for b in _bindings(text)}
+
+    a, b = table(old), table(new)
+    return [
+        f"{key} was {a.get(key, 'not set')}, is now {b.get(key, 'not set')}"
+        for key in sorted({*a, *b})
+        if a.get(key) != b.get(key)
+    ]
+
+
+def check_used() -> None:
+    """Refuses bindings that nothing used: a misspelt scope, another method's part.
+
+    Call it when every part is built, before any compute. Bindings of a part that a
+    later configuration replaced are forgiven, and so are those of the parts listed
+    in `optional.parts`.
+
+    Raises:
+        ValueError: If a binding was not used.
+    """
+    used = _bindings(gin.operative_config_str())
+    unused = [b for b in _bindings(gin.config_str()) if not _is_used(b, used)]
+    for binding in _unforgiven(unused):
+        known = {str(b._replace(scope=s)) for b in used for s in _prefixes(b.scope)}
+        close = difflib.get_close_matches(str(binding), known, n=1, cutoff=0.6)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"Nothing uses the binding '{binding} = {_show(binding.value)}'.{hint} "
+            "Remove it, or bind a part that this run has."
+        )
+
+
+def explain(error: BaseException) -> str:
+    """One clear sentence or two for an error that a user made."""
+    text = str(error.args[0]) if error.args else str(error)
+    text = re.split(r"\n\s+(?:In call to configurable|In bindings string)", text)[0]
+    found = re.search(r"In call to configurable '(\w+)'", str(error))
+    missing = re.search(r"arguments: \[([^]]*)\]", text)
+    if found and missing:
+        part, names = found[1], re.sub(r"['\"]", "", missing[1])
+        return (
+            f"{part} needs a value for {names}. Bind it "
+            f"({part}.{names.split(',')[0]} = ...) or give a --gin_file that does."
+        )
+    return text
+
+
+@gin.register(module="keras_ssl.core.config")
+def optional(parts: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of parts whose bindings may go unused, for files that fit many runs."""
+    return tuple(parts)
+
+
+_DROPPED: set[Reference] = set()
+
+
+class _Delegate(config_parser.ParserDelegate):
+    """Keeps references as data instead of building them."""
+
+    def configurable_reference(self, scoped_name: str, evaluate: bool) -> Reference:
+        scope, _, part = scoped_name.rpartition("/")
+        return Reference(scope, part.split(".")[-1])
+
+    def macro(self, macro_name: str) -> str:
+        return f"%{macro_name}"
+
+
+def _bindings(text: str) -> list[Binding]:
+    """Reads a configuration back into its bindings, without building anything."""
+    return [
+        Binding(s.scope, s.selector.split(".")[-1], s.arg_name, s.value)
+        for s in config_parser.ConfigParser(text, _Delegate())
+        if isinstance(s, config_parser.BindingStatement)
+    ]
+
+
+def _references(bindings: Iterable[Binding]) -> Iterator[Reference]:
+    for binding in bindings:
+        stack = [binding.value]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, Reference):
+                yield value
+            elif isinstance(value, dict):
+                stack.extend([*value, *value.values()])
+            elif isinstance(value, list | tuple):
+                stack.extend(value)
+
+
+def _parse_one(parse_it: Any, where: str) -> None:
+    verbosity = logging.get_verbosity()
+    # gin logs an error for each folder of its search path that lacks an include.
+    logging.set_verbosity(logging.FATAL)
+    try:
+        parse_it()
+    except (ValueError, SyntaxError, tokenize.TokenError, OSError) as error:
+        text = str(error.args[0])
+        raise ValueError(
+            f"{text.splitlines()[0]}{_suggest(text)} (In {where}.)"
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    _DROPPED.update(_references(_bindings(gin.config_str())))
+
+
+def _suggest(error: str) -> str:
+    """' Did you mean ...?' for the unknown part or parameter of a gin error."""
+    parts = {e.name: e.target for e in registry.entries()}
+    if found := re.search(
+        r"Configurable '([\w./]+)' doesn't have a parameter named '(\w+)'", error
+    ):
+        target = parts.get(re.split(r"[./]", found[1])[-1])
+        return registry.did_you_mean(found[2], registry.parameters(target or optional))
+    if found := re.search(
+        r"No configurable matching (?:reference )?'@?([\w./]+)", error
+    ):
+        return registry.did_you_mean(re.split(r"[./]", found[1])[-1], parts)
+    return ""
+
+
+def _prefixes(scope: str) -> list[str]:
+    """`a/b` -> `['', 'a', 'a/b']`: the scopes whose bindings a call sees."""
+    names = scope.split("/") if scope else []
+    return ["/".join(names[:i]) for i in range(len(names) + 1)]
+
+
+def _is_used(binding: Binding, used: Iterable[Binding]) -> bool:
+    return any(
+        (u.part, u.name) == (binding.part, binding.name)
+        and binding.scope in _prefixes(u.scope)
+        for u in used
+    )
+
+
+def _unforgiven(unused: list[Binding]) -> list[Binding]:
+    """Drops bindings of replaced and of optional parts, and what only those used."""
+    dropped, left = set(_DROPPED), list(unused)
+    forgiven = {"optional", *gin.get_configurable(optional)()}
+    while True:
+        gone = [
+            b
+            for b in left
+            if b.part in forgiven
+            or any(b.part == r.part and b.scope in _prefixes(r.scope) for r in dropped)
+            or (not b.name and b.part in forgiven)
+        ]
+        if not gone:
+            return left
+        left = [b for b in left if b not in gone]
+        dropped.update(_references(gone))
+        forgiven |= {
+            b.value[1:]
+            for b in gone
+            if isinstance(b.value, str) and b.value.startswith("%")
+        }
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Reference):
+        return f"@{'/'.join(filter(None, value))}"
+    if isinstance(value, str) and value.startswith("%"):
+        return value
+    return repr(value)

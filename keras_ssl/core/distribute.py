@@ -1,0 +1,203 @@
+"""The only module that knows how many replicas there are.
+
+Inside a step, `gather`, `mean`, `total` and `first_row` let examples of all replicas
+meet; with one replica they are the identity.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
+
+
+def virtual_cpus(count: int) -> None:
+    """Splits the CPU into `count` logical devices, to try replicas without a GPU.
+
+    Raises:
+        ValueError: If `count` is not positive.
+        RuntimeError: If TensorFlow has already started its devices.
+    """
+    if count < 1:
+        raise ValueError(f"cpu_devices must be at least 1, got {count}.")
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * count,
+    )
+
+
+def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
+    """Builds a distribution strategy.
+
+    Args:
+        name: `auto` (mirrored where there are several GPUs, else one), `one`,
+            `mirrored` (all GPUs, or all logical CPUs), `multiworker` (reads
+            TF_CONFIG) or `tpu`.
+        tpu: Name or address of the TPU, for `tpu`.
+
+    Returns:
+        The strategy.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(
+            f"Unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}."
+        )
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if name == "auto":
+        name = "mirrored" if len(gpus) > 1 else "one"
+    if name == "one":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+        return tf.distribute.MirroredStrategy(gpus or cpus)
+    if name == "multiworker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+    tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def replicas() -> int:
+    """Number of replicas that share one global batch."""
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def local_batch_size(batch_size: int) -> int:
+    """Rows of a global batch that each replica sees.
+
+    Raises:
+        ValueError: If the global batch cannot be shared out equally.
+    """
+    count = replicas()
+    if batch_size < 1 or batch_size % count:
+        lower = batch_size // count * count
+        near = [str(n) for n in (lower, lower + count) if n > 0]
+        raise ValueError(
+            f"batch_size {batch_size} cannot be shared equally by {count} replicas; "
+            f"take a multiple of {count}, such as {' or '.join(near)}."
+        )
+    return batch_size // count
+
+
+def is_chief() -> bool:
+    """Whether this process writes the run's files (one of all workers does)."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    if resolver is None or not getattr(resolver, "task_type", None):
+        return True
+    return resolver.task_type in ("chief", "worker") and resolver.task_id == 0
+
+
+def devices() -> str:
+    """Strategy, replica count and kind of device, for `run.json`."""
+    strategy = tf.distribute.get_strategy()
+    kind = next((k for k in ("TPU", "GPU") if tf.config.list_logical_devices(k)), "CPU")
+    return f"{type(strategy).__name__} x{replicas()} {kind}"
+
+
+def _context() -> tf.distribute.ReplicaContext | None:
+    """The replica context if there is anybody else to meet in it."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    return context
+
+
+def gather(x: tf.Tensor) -> tf.Tensor:
+    """Concatenates `(n, ...)` over replicas to `(replicas * n, ...)`, with gradient.
+
+    The gradient that flows back to a replica's rows is the sum of what all replicas
+    send, as the sum of their losses asks.
+    """
+    context = _context()
+    return x if context is None else context.all_gather(x, axis=0)
+
+
+def mean(x: tf.Tensor) -> tf.Tensor:
+    """Averages `x` over replicas, with gradient."""
+    context = _context()
+    if context is None:
+        return x
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, x)
+
+
+def total(x: tf.Tensor) -> tf.Tensor:
+    """Sums `x` over replicas, with gradient."""
+    context = _context()
+    if context is None:
+        return x
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
+
+
+def first_row(local: tf.Tensor) -> tf.Tensor:
+    """Scalar int32: index of this replica's first row inside `gather(local)`."""
+    context = _context()
+    if context is None:
+        return tf.constant(0)
+    replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    return replica * tf.shape(local)[0]
+
+
+class Model(keras.Model):
+    """A Keras model whose `fit` runs under every strategy.
+
+    Keras steps through `tf.experimental.Optional`, which collectives across workers
+    reject, so steps are driven by `next(iterator)`: the dataset must repeat.
+    `train_function` returns the means of a call's scalars over replicas and, with
+    `steps_per_execution`, over its steps; it holds no metric state of its own.
+    `seconds_waiting` counts how long steps stood still for data.
+    """
+
+    seconds_waiting = 0.0
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """None: a step's scalars are logged as they are, nothing is accumulated."""
+        return []
+
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
+        """Builds what `fit` calls once per execution."""
+        if self.train_function is not None and not force:
+            return self.train_function
+        strategy = self.distribute_strategy
+
+        def one(batch: Any) -> dict[str, tf.Tensor]:
+            scalars = strategy.run(self.train_step, args=(batch,))
+            return {
+                name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
+                for name, value in scalars.items()
+            }
+
+        self.train_function = (
+            self._execute_one(tf.function(one, autograph=False))
+            if self.steps_per_execution == 1
+            else self._execute_many(tf.autograph.experimental.do_not_convert(one))
+        )
+        return self.train_function
+
+    def _execute_one(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def function(iterator: Any) -> Any:
+            start = tf.timestamp()
+            batch = next(iterator)
+            self.seconds_waiting += float(tf.timestamp() - start)
+            return step(batch)
+
+        return function
+
+    def _execute_many(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        count = self.steps_per_execution
+
+        @tf.function
+        def function(iterator: Any) -> Any:
+            sums = step(next(iterator))
+            for _ in tf.range(count - 1):
+                scalars = step(next(iterator))
+                sums = {name: sums[name] + scalars[name] for name in sums}
+            return {name: value / count for name, value in sums.items()}
+
+        return function

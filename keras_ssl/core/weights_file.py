@@ -1,0 +1,135 @@
+"""Weights on disk: one `.npz`, whole or absent, checked when it is read.
+
+Each array is stored under its variable's path. A zip keeps a CRC of every member, so
+that a flipped byte or a file cut short is noticed; `meta` holds what else there is to
+know, as JSON.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+_META = "meta.json"
+
+
+def save(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], meta: Mapping[str, Any]
+) -> None:
+    """Writes arrays and meta data aside, flushes them to disk, and renames.
+
+    Args:
+        path: Where to; its folder is made.
+        arrays: Paths and values.
+        meta: Anything that JSON can hold.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            text = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
+            np.savez(
+                file, **{_META: text}, **{k: np.asarray(v) for k, v in arrays.items()}
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads what `save` wrote.
+
+    Returns:
+        `(arrays, meta)`.
+
+    Raises:
+        ValueError: If the file is absent, cut short, damaged or of another kind.
+    """
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"No weights file {path}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(arrays.pop(_META).tobytes())
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError) as error:
+        raise ValueError(
+            f"{path} is damaged or not a weights file: {error}."
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged or not a weights file: {error}."
+        ) from error
+    return arrays, meta
+
+
+def audit(
+    variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]
+) -> str:
+    """Compares names and shapes; returns '' for a full match, else what differs."""
+    missing = sorted(set(variables) - set(arrays))
+    unexpected = sorted(set(arrays) - set(variables))
+    shapes = [
+        f"{name} {tuple(arrays[name].shape)} instead of {tuple(variables[name].shape)}"
+        for name in sorted(set(variables) & set(arrays))
+        if tuple(arrays[name].shape) != tuple(variables[name].shape)
+    ]
+    parts = [
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of other shape", shapes),
+    ]
+    return "; ".join(
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
+        for what, names in parts
+        if names
+    )
+
+
+def assign(
+    variables: Mapping[str, keras.Variable],
+    arrays: Mapping[str, np.ndarray],
+    source: str,
+) -> None:
+    """Loads every variable, or refuses and loads none.
+
+    Args:
+        variables: What to fill, by path.
+        arrays: What `load` returned.
+        source: What to call the file in an error.
+
+    Raises:
+        ValueError: If names or shapes differ in any way.
+    """
+    if problem := audit(variables, arrays):
+        matched = len(set(variables) & set(arrays))
+        raise ValueError(
+            f"{source} does not fit: of {len(variables)} variables {matched} are in "
+            f"it; {problem}. Nothing was loaded."
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    """Copies of the variables' values, by path."""
+    return {name: keras.ops.convert_to_numpy(v.value) for name, v in variables.items()}
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over all arrays in the order of their paths."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        value = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {value.dtype} {value.shape}\n".encode())
+        total.update(value.tobytes())
+    return total.hexdigest()

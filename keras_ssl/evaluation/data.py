@@ -1,0 +1,126 @@
+"""What evaluations see: two labelled splits, and an encoder's features of them."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.data import pipeline, sources
+
+Encode = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Features(NamedTuple):
+    """Frozen features with their labels.
+
+    `train` and `test` are `(n, d)` float32, the labels `(n,)` int64 in
+    `[0, num_classes)`.
+    """
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+    num_classes: int
+
+
+@dataclasses.dataclass
+class EvaluationData:
+    """A labelled train and test split.
+
+    Args:
+        train: What probes learn from.
+        test: What they are scored on, never chosen on.
+        size: Side of the images that an encoder sees, pixels.
+        batch_size: Images encoded at a time.
+        train_limit: Takes an evenly spread part of so many train images.
+        test_limit: The same for test.
+
+    Raises:
+        ValueError: If a split has no labels or the classes differ.
+    """
+
+    train: sources.Source
+    test: sources.Source
+    size: int
+    batch_size: int = 500
+    train_limit: int | None = None
+    test_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for source in (self.train, self.test):
+            source.need_labels("An evaluation")
+        sources.check_classes(self.train, self.test)
+        self._of: Encode | None = None
+        self._features: Features | None = None
+        self._protocol: dict[str, Any] | None = None
+
+    def features(self, encode: Encode) -> Features:
+        """Features of both splits; those of the last encoder are kept.
+
+        Args:
+            encode: Maps `(n, size, size, 3)` floats in [0, 1] to `(n, d)`.
+        """
+        if self._features is None or self._of is not encode:
+            _, classes = self.train.need_labels("An evaluation")
+            self._features = Features(
+                *self._split(encode, self.train, self.train_limit),
+                *self._split(encode, self.test, self.test_limit),
+                len(classes),
+            )
+            self._of = encode
+        return self._features
+
+    def forget(self) -> None:
+        """Drops kept features: the encoder has changed, or memory is needed."""
+        self._of = self._features = None
+
+    def protocol(self) -> dict[str, Any]:
+        """What a result on this data depends on, for its record."""
+        if self._protocol is None:
+            self._protocol = self._make_protocol()
+        return self._protocol
+
+    def _make_protocol(self) -> dict[str, Any]:
+
+        def one(source: sources.Source, limit: int | None) -> dict[str, Any]:
+            return {
+                "data": source.name,
+                "split": source.split,
+                "images": len(pipeline.subset(source.count, limit)),
+                "fingerprint": source.fingerprint(),
+            }
+
+        return {
+            "train": one(self.train, self.train_limit),
+            "test": one(self.test, self.test_limit),
+            "image_size": self.size,
+            "preprocessing": "middle square, resized with antialiasing where larger",
+        }
+
+    def _split(
+        self, encode: Encode, source: sources.Source, limit: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        labels, _ = source.need_labels("An evaluation")
+        batches = pipeline.evaluation_batches(source, self.size, self.batch_size, limit)
+        found = [np.asarray(encode(batch), np.float32) for batch in batches]
+        return np.concatenate(found), labels[pipeline.subset(source.count, limit)]
+
+
+def raw_pixels(images: tf.Tensor) -> tf.Tensor:
+    """Pixels as features, the baseline that needs no encoder."""
+    return tf.reshape(images, [tf.shape(images)[0], -1])
+
+
+def frozen(encoder: Any) -> Encode:
+    """Compiles an encoder in inference mode.
+
+    Args:
+        encoder: Called as `encoder(images, training=False)`.
+
+    Returns:
+        A function of a batch of images.
+    """
+    return tf.function(lambda images: encoder(images, training=False), autograph=False)

@@ -1,0 +1,147 @@
+"""Linear probe: multinomial logistic regression on frozen features, by L-BFGS.
+
+The protocol of SimCLR, appendix B.8 (https://arxiv.org/abs/2002.05709): features once,
+no augmentation, the regularisation chosen on a held-out part of train.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from keras_ssl.core.registry import register
+from keras_ssl.evaluation.data import Encode, EvaluationData, Features
+
+
+@register("evaluation", "linear")
+@dataclasses.dataclass(frozen=True)
+class LinearProbe:
+    """Top-1 of a linear classifier on frozen, standardised features.
+
+    Args:
+        l2: Strengths of the penalty to choose from on the held-out part, each
+            positive.
+        held_out: Share of train held out for that choice, in (0, 1).
+        max_iterations: Bound on the L-BFGS iterations of each fit.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    l2: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4)
+    held_out: float = 0.1
+    max_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.l2 or min(self.l2) <= 0:
+            raise ValueError(f"l2 needs positive strengths, got {self.l2}.")
+        if not 0.0 < self.held_out < 1.0:
+            raise ValueError(f"held_out must be in (0, 1), got {self.held_out}.")
+
+    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
+        """Returns `top1` and the chosen `l2`."""
+        f = standardized(data.features(encode))
+        fit, held = self._parts(len(f.train))
+        best, start = (-1.0, 0.0), None
+        # From the strongest on: each solution is a good start for the next.
+        for l2 in sorted(self.l2, reverse=True):
+            if not len(held):
+                best = (0.0, l2)
+                break
+            start = fit_logistic(
+                f.train[fit],
+                f.train_labels[fit],
+                f.num_classes,
+                l2,
+                self.max_iterations,
+                start,
+            )
+            score = _accuracy(start, f.train[held], f.train_labels[held])
+            best = max(best, (score, l2))
+        weights = fit_logistic(
+            f.train, f.train_labels, f.num_classes, best[1], self.max_iterations, start
+        )
+        return {"top1": _accuracy(weights, f.test, f.test_labels), "l2": best[1]}
+
+    def protocol(self) -> dict[str, Any]:
+        """What a result depends on beside the data."""
+        return {
+            "solver": "L-BFGS",
+            "l2": list(self.l2),
+            "held_out": self.held_out,
+            "max_iterations": self.max_iterations,
+            "features": "standardised by train",
+        }
+
+    def _parts(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Fixed random rows to fit on and to choose on."""
+        order = np.random.default_rng(0).permutation(count)
+        held = round(self.held_out * count)
+        return order[held:], order[:held]
+
+
+def standardized(f: Features) -> Features:
+    """Zero mean and unit variance over train; dead features become 0."""
+    mean = f.train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    std = f.train.std(axis=0, dtype=np.float64).astype(np.float32)
+    scale = np.where(std > 1e-6, 1.0 / np.maximum(std, 1e-6), 0.0).astype(np.float32)
+    return f._replace(train=(f.train - mean) * scale, test=(f.test - mean) * scale)
+
+
+def fit_logistic(
+    x: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    l2: float,
+    max_iterations: int = 100,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
+    """Minimises mean cross entropy plus `l2 / 2 * |weights|^2`, biases unpenalised.
+
+    Args:
+        x: `(n, d)` float32.
+        labels: `(n,)` integers.
+        num_classes: Number of classes.
+        l2: Strength of the penalty.
+        max_iterations: Bound on the iterations.
+        start: A solution to start from; zeros if None.
+
+    Returns:
+        `(d + 1, num_classes)` weights, the biases in the last row.
+    """
+    count, dim = x.shape
+    rows = np.arange(count)
+    shape = (dim + 1, num_classes)
+
+    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        w = flat.reshape(shape).astype(np.float32)
+        logits = x @ w[:-1] + w[-1]
+        logits -= logits.max(axis=1, keepdims=True)
+        true = logits[rows, labels]
+        exp = np.exp(logits)
+        norm = exp.sum(axis=1)
+        loss = np.mean(np.log(norm) - true, dtype=np.float64)
+        exp /= norm[:, None]
+        exp[rows, labels] -= 1.0
+        exp /= count
+        gradient = np.empty(shape, np.float64)
+        gradient[:-1] = x.T @ exp + l2 * w[:-1]
+        gradient[-1] = exp.sum(axis=0)
+        return loss + 0.5 * l2 * float(np.sum(w[:-1] ** 2)), gradient.ravel()
+
+    first = np.zeros(shape) if start is None else start
+    solution = optimize.minimize(
+        value_and_gradient,
+        first.ravel().astype(np.float64),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": max_iterations, "gtol": 1e-5},
+    )
+    return solution.x.reshape(shape).astype(np.float32)
+
+
+def _accuracy(weights: np.ndarray, x: np.ndarray, labels: np.ndarray) -> float:
+    logits = x @ weights[:-1] + weights[-1]
+    return float(np.mean(np.argmax(logits, axis=1) == labels))

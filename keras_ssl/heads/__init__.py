@@ -1,0 +1,1 @@
+"""Floor 2: features to the space of a loss."""

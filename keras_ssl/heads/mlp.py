@@ -1,0 +1,76 @@
+"""The multi-layer perceptron used as projector and predictor everywhere."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl.core.registry import register
+from keras_ssl.layers.batch_norm import BatchNorm
+
+
+@register("head")
+@keras.saving.register_keras_serializable("keras_ssl")
+class MLP(keras.layers.Layer):
+    """Dense, batch norm, ReLU; the last dense layer stays linear.
+
+    Args:
+        widths: Output width of each dense layer, the last one included.
+        last_norm: Whether a batch norm without centre follows the last layer, as in
+            google-research/simclr tf2/model.py.
+        **kwargs: For `keras.layers.Layer`.
+
+    Input shape: `(n, d)`.
+    Output shape: `(n, widths[-1])`.
+
+    Raises:
+        ValueError: If `widths` is empty.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], last_norm: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not widths:
+            raise ValueError("MLP needs at least one width, such as (512, 128).")
+        self.widths, self.last_norm = tuple(widths), last_norm
+        last = len(self.widths) - 1
+        self.dense = [
+            keras.layers.Dense(
+                width,
+                use_bias=i == last and not last_norm,
+                name=f"dense{i + 1}",
+                dtype=self.dtype_policy,
+            )
+            for i, width in enumerate(self.widths)
+        ]
+        self.norms = [
+            BatchNorm(center=i < last, name=f"norm{i + 1}", dtype=self.dtype_policy)
+            for i in range(last + last_norm)
+        ]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        shape = input_shape
+        for i, dense in enumerate(self.dense):
+            dense.build(shape)
+            shape = (*shape[:-1], self.widths[i])
+            if i < len(self.norms):
+                self.norms[i].build(shape)
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        last = len(self.dense) - 1
+        for i, dense in enumerate(self.dense):
+            x = dense(x)
+            if i < len(self.norms):
+                x = self.norms[i](x, training=training)
+            if i < last:
+                x = tf.nn.relu(x)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "widths": self.widths,
+            "last_norm": self.last_norm,
+        }

@@ -1,0 +1,72 @@
+"""Losses that compare a view with other images' views."""
+
+import tensorflow as tf
+
+from keras_ssl.core import distribute
+
+# Finite, so that a row's gradient stays finite; exp(-1e9) is 0 in float32.
+_EXCLUDED = -1e9
+
+
+def nt_xent(z1: tf.Tensor, z2: tf.Tensor, temperature: float = 0.1) -> tf.Tensor:
+    """Normalised-temperature cross entropy between two views (SimCLR, eq. 1).
+
+    The mean over `2 * n` rows of the paper's Algorithm 1; the sum of two means in
+    google-research/simclr tf2/objective.py is exactly twice as large.
+
+    Args:
+        z1: `(n, d)` projections of the first view, one row per image.
+        z2: `(n, d)` projections of the second view, aligned with `z1`.
+        temperature: Positive divisor of the cosine logits. Lower is sharper.
+
+    Returns:
+        Scalar: mean over the `2 * n` local rows, each against all
+        `2 * replicas * n - 1` candidates.
+
+    Raises:
+        ValueError: If `temperature` is not positive or the shapes differ.
+    """
+    logits, positives = _nt_xent_logits(z1, z2, temperature)
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(positives, logits)
+    )
+
+
+def nt_xent_accuracy(z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
+    """Share of rows whose nearest candidate is the other view of the same image.
+
+    Args:
+        z1: `(n, d)` projections of the first view, one row per image.
+        z2: `(n, d)` projections of the second view, aligned with `z1`.
+
+    Returns:
+        Scalar in [0, 1], over the `2 * n` local rows; chance is one in
+        `2 * replicas * n - 1`.
+    """
+    logits, positives = _nt_xent_logits(z1, z2, 1.0)
+    nearest = tf.argmax(logits, axis=1, output_type=tf.int32)
+    return tf.reduce_mean(tf.cast(nearest == positives, tf.float32))
+
+
+def _nt_xent_logits(
+    z1: tf.Tensor, z2: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`(2n, 2N)` logits of local rows against all, and where the positives stand."""
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}.")
+    if not z1.shape.is_compatible_with(z2.shape):
+        raise ValueError(
+            f"z1 and z2 must have the same shape, got {z1.shape} and {z2.shape}."
+        )
+    z1 = tf.math.l2_normalize(tf.cast(z1, tf.float32), -1)
+    z2 = tf.math.l2_normalize(tf.cast(z2, tf.float32), -1)
+    # One gather for both views: collectives cost latency more than bytes.
+    both = distribute.gather(tf.stack([z1, z2], axis=1))
+    count = tf.shape(both)[0]
+    candidates = tf.concat([both[:, 0], both[:, 1]], axis=0)
+    logits = tf.matmul(tf.concat([z1, z2], axis=0), candidates, transpose_b=True)
+    mine = distribute.first_row(z1) + tf.range(tf.shape(z1)[0])
+    itself = tf.concat([mine, mine + count], axis=0)
+    positives = tf.concat([mine + count, mine], axis=0)
+    excluded = tf.one_hot(itself, 2 * count, on_value=_EXCLUDED, off_value=0.0)
+    return logits / temperature + excluded, positives

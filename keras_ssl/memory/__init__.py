@@ -1,0 +1,1 @@
+"""Floor 2: what remembers across steps without gradients."""

@@ -1,0 +1,33 @@
+"""Things that remember across steps: target networks, queues, banks, centers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Memory(keras.layers.Layer):
+    """A part of a method whose state changes without gradients.
+
+    State is made with `add_weight(trainable=False)` or is itself layers, so it is
+    mirrored over replicas and saved. The method's base class calls both hooks, so
+    that an author can't forget them.
+    """
+
+    def on_built(self) -> None:
+        """Called once, when every weight of the method exists."""
+
+    def after_step(self, now: Callable[[Any], tf.Tensor]) -> None:
+        """Called on each replica after each update of the weights.
+
+        Args:
+            now: Maps a schedule to its value at this step.
+        """
+
+
+class Untracked:
+    """Holds parts that belong to someone else, so that Keras does not adopt them."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value

@@ -1,0 +1,77 @@
+"""Target networks: a slow copy of the online one (teacher, momentum encoder)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl.memory.base import Memory, Untracked
+
+
+def ema_update(
+    target_variables: Sequence[keras.Variable],
+    online_variables: Sequence[keras.Variable],
+    momentum: float | tf.Tensor,
+) -> None:
+    """Moves each target in place: `target <- m * target + (1 - m) * online`.
+
+    Args:
+        target_variables: What moves.
+        online_variables: What it follows, in the same order.
+        momentum: Share kept by the target, in [0, 1].
+
+    Raises:
+        ValueError: If the numbers of variables differ.
+    """
+    for target, online in zip(target_variables, online_variables, strict=True):
+        value = tf.convert_to_tensor(target)
+        share = tf.cast(1.0 - momentum, value.dtype)
+        target.assign(value + share * (tf.convert_to_tensor(online) - value))
+
+
+class Ema(Memory):
+    """A slow copy of a stack of layers, applied in order.
+
+    Only weights are averaged: the copy's batch norms keep statistics of their own.
+    It stays in training mode where asked: Keras runs a batch norm whose layer has
+    `trainable = False` on moving statistics, so only its variables are frozen.
+
+    Args:
+        online: Layers to follow, applied in order; each is copied by its config.
+        momentum: Schedule of the share that the target keeps.
+        **kwargs: For `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        online: Sequence[keras.layers.Layer],
+        momentum: Callable[[Any], Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.online = Untracked(tuple(online))
+        self.momentum = momentum
+        self.copies = [type(part).from_config(part.get_config()) for part in online]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        del input_shape
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        for part in self.copies:
+            x = part(x, training=training)
+        return tf.stop_gradient(x)
+
+    def on_built(self) -> None:
+        mine: list[keras.Variable] = []
+        theirs: list[keras.Variable] = []
+        for copy, online in zip(self.copies, self.online.value, strict=True):
+            copy.set_weights(online.get_weights())
+            mine += copy.trainable_variables
+            theirs += online.trainable_variables
+        for variable in mine:
+            variable.trainable = False
+        self.pairs = Untracked((mine, theirs))
+
+    def after_step(self, now: Callable[[Any], tf.Tensor]) -> None:
+        ema_update(*self.pairs.value, now(self.momentum))

@@ -1,0 +1,147 @@
+"""What every self-supervised method is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from keras_ssl.core import distribute, tracing
+from keras_ssl.memory.base import Memory
+from keras_ssl.schedules import Clock
+
+Batch = Mapping[str, Any]
+Outputs = dict[str, tf.Tensor]
+Scalars = dict[str, tf.Tensor]
+
+# How an objective spans replicas, as each method declares it.
+SPANS = ("local", "gathers", "statistics")
+
+
+class Method(distribute.Model):
+    """Views in, one scalar loss out, around an encoder that is the product.
+
+    An author keeps the given parts in `__init__` and writes `forward` and
+    `objective`; `remember` too where there is a queue, bank or center. Calling a
+    method on images returns the encoder's features.
+
+    Class attributes:
+        num_views: Views of each image that `forward` needs.
+        paper: Address of the paper.
+        year: When it appeared.
+        family: Such as `instance discrimination` or `masked modelling`.
+        spans: `local` (no example meets another replica's), `gathers` (examples of
+            all replicas are compared) or `statistics` (only sums over examples are
+            shared).
+
+    Args:
+        encoder: Maps images to `(n, d)` features.
+        name: Name of the model; the class's by default.
+
+    Raises:
+        TypeError: If `encoder` is not a Keras model.
+    """
+
+    num_views: ClassVar[int] = 2
+    paper: ClassVar[str] = ""
+    year: ClassVar[int] = 0
+    family: ClassVar[str] = ""
+    spans: ClassVar[str] = "local"
+
+    def __init__(self, encoder: keras.Model, name: str | None = None) -> None:
+        super().__init__(name=name or type(self).__name__.lower())
+        if not isinstance(encoder, keras.Model):
+            raise TypeError(
+                f"encoder must be a Keras model, got {encoder!r}. In gin, does its "
+                "reference miss the '()' at its end?"
+            )
+        self.encoder = encoder
+        self.clock: Clock | None = None
+
+    def forward(self, batch: Batch) -> Outputs:
+        """Returns per-example tensors `(n, ...)`: no example looks at another.
+
+        Batch norm aside. May run more than once a step (large batches in chunks), so
+        it changes no state of its own; randomness comes from `batch["seed"]`.
+
+        Args:
+            batch: `views`, a tuple of `(n, h, w, 3)` floats in [0, 1]; `seed`,
+                `(n, 2)` int32, one for each example; `index`, `(n,)` int64,
+                positions in the data set.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward().")
+
+    def objective(self, outputs: Outputs) -> Scalars:
+        """Returns `{"loss": scalar, ...}` from `forward`'s outputs, as float32.
+
+        The only place where examples and replicas meet. The loss is the mean over
+        local examples; what else is returned gets logged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define objective().")
+
+    def remember(self, outputs: Outputs) -> None:
+        """Feeds memories once a step, after the update, without gradients."""
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.encoder(images, training=training)
+
+    def setup(self, batch_spec: Batch, clock: Clock) -> None:
+        """Makes every variable, by tracing one step's loss without running it.
+
+        Args:
+            batch_spec: Shapes and dtypes of a local batch.
+            clock: Length of the run.
+
+        Raises:
+            ValueError: If the views are too few or the objective has no loss.
+        """
+        if len(batch_spec["views"]) < self.num_views:
+            raise ValueError(
+                f"{type(self).__name__} needs {self.num_views} views per image; the "
+                f"views function makes {len(batch_spec['views'])}."
+            )
+        self.clock = clock
+        scalars = tracing.make_variables(self._loss, batch_spec)
+        if "loss" not in scalars:
+            raise ValueError(
+                f"{type(self).__name__}.objective must return a 'loss'; it returns "
+                f"{sorted(scalars)}."
+            )
+        for memory in self.memories:
+            memory.on_built()
+        self.built = True
+
+    def now(self, schedule: Callable[[Any], Any]) -> tf.Tensor:
+        """The value of a schedule at the current step."""
+        return schedule(self.optimizer.iterations)
+
+    def train_step(self, batch: Batch) -> Scalars:
+        """One update from this replica's share of a global batch."""
+        with tf.GradientTape() as tape:
+            outputs = self._outputs(batch)
+            scalars = self.objective(outputs)
+            # The optimizer sums gradients over replicas.
+            loss = scalars["loss"] / distribute.replicas()
+            loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.remember({k: tf.stop_gradient(v) for k, v in outputs.items()})
+        for memory in self.memories:
+            memory.after_step(self.now)
+        return scalars
+
+    @property
+    def memories(self) -> list[Memory]:
+        """The parts whose state changes without gradients."""
+        return [layer for layer in self.layers if isinstance(layer, Memory)]
+
+    def _outputs(self, batch: Batch) -> Outputs:
+        """`forward`, with float outputs in float32 whatever the compute dtype."""
+        return {
+            name: tf.cast(x, tf.float32) if x.dtype.is_floating else x
+            for name, x in self.forward(batch).items()
+        }
+
+    def _loss(self, batch: Batch) -> Scalars:
+        return self.objective(self._outputs(batch))

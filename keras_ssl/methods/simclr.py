@@ -1,0 +1,53 @@
+"""SimCLR: Chen et al. 2020, https://arxiv.org/abs/2002.05709."""
+
+import keras
+
+from keras_ssl import losses
+from keras_ssl.core.registry import register
+from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+
+
+@register("method")
+class SimCLR(Method):
+    """Contrasts two views of an image against all other images of the batch.
+
+    Args:
+        encoder: Maps images to `(n, d)` features.
+        projector: Maps features to the `(n, k)` space of the loss.
+        temperature: Positive divisor of the cosine logits. Lower is sharper.
+
+    Raises:
+        ValueError: If `temperature` is not positive.
+    """
+
+    num_views = 2
+    paper = "https://arxiv.org/abs/2002.05709"
+    year = 2020
+    family = "instance discrimination"
+    spans = "gathers"
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        projector: keras.layers.Layer,
+        temperature: float = 0.1,
+    ) -> None:
+        super().__init__(encoder)
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature}.")
+        self.projector = projector
+        self.temperature = temperature
+
+    def forward(self, batch: Batch) -> Outputs:
+        z1, z2 = (
+            self.projector(self.encoder(view, training=True), training=True)
+            for view in batch["views"][:2]
+        )
+        return {"z1": z1, "z2": z2}
+
+    def objective(self, outputs: Outputs) -> Scalars:
+        z1, z2 = outputs["z1"], outputs["z2"]
+        return {
+            "loss": losses.nt_xent(z1, z2, self.temperature),
+            "accuracy": losses.nt_xent_accuracy(z1, z2),
+        }

@@ -1,0 +1,38 @@
+"""Signs of collapse, from a sample of features."""
+
+import tensorflow as tf
+
+
+def feature_std(features: tf.Tensor) -> tf.Tensor:
+    """Standard deviation of l2-normalised features, averaged over channels.
+
+    About `1 / sqrt(d)` for healthy features; 0 when all images share one point
+    (SimSiam, section 4.1, https://arxiv.org/abs/2011.10566).
+
+    Args:
+        features: `(n, d)`.
+
+    Returns:
+        Scalar, times `sqrt(d)`: 1 is healthy, 0 is collapse.
+    """
+    x = tf.math.l2_normalize(tf.cast(features, tf.float32), -1)
+    width = tf.cast(tf.shape(x)[-1], tf.float32)
+    return tf.reduce_mean(tf.math.reduce_std(x, axis=0)) * tf.sqrt(width)
+
+
+def rankme(embeddings: tf.Tensor, eps: float = 1e-7) -> tf.Tensor:
+    """Effective rank: the exponential of the entropy of the singular values.
+
+    RankMe, eq. 1 and 2 (https://arxiv.org/abs/2210.02885): not centred, singular
+    values not squared, `eps` added after the division.
+
+    Args:
+        embeddings: `(n, d)`.
+        eps: Added to each share.
+
+    Returns:
+        Scalar in [1, min(n, d)].
+    """
+    values = tf.linalg.svd(tf.cast(embeddings, tf.float32), compute_uv=False)
+    shares = values / tf.reduce_sum(values) + eps
+    return tf.exp(-tf.reduce_sum(shares * tf.math.log(shares)))

@@ -1,0 +1,1 @@
+"""The roof: absl binaries. Flags live here and nowhere else."""

@@ -1,0 +1,34 @@
+"""What all binaries share: quiet start, and errors as one clear sentence."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging
+
+TRACEBACK = flags.DEFINE_bool("traceback", False, "Shows where an error comes from.")
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses flags, calls `main`, and ends with its status (2 for a user's error)."""
+
+    def checked(argv: Sequence[str]) -> int | None:
+        from keras_ssl.core import config
+
+        if len(argv) > 1:
+            raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+        logging.set_verbosity(logging.ERROR)
+        try:
+            return main()
+        except (ValueError, TypeError, KeyError, FloatingPointError) as error:
+            if TRACEBACK.value:
+                raise
+            sys.stderr.write(f"error: {config.explain(error)}\n")
+            return 2
+        except KeyboardInterrupt:
+            sys.stderr.write("\nstopped; the same command resumes the run.\n")
+            return 130
+
+    app.run(checked)
