@@ -1,12 +1,16 @@
 """What all binaries share: quiet start, and errors as one clear sentence."""
 
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
+
+# From a clone that is not installed the package stands beside this folder.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 TRACEBACK = flags.DEFINE_bool("traceback", False, "Shows where an error comes from.")
 

@@ -5,6 +5,7 @@
 
 import difflib
 import importlib.util  # noqa: F401 - gin 0.5 uses it without importing it
+import logging
 import os
 import pathlib
 import re
@@ -13,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gin
-from absl import logging
 from gin import config_parser
 
 from keras_ssl.core import registry
@@ -97,6 +97,12 @@ def parse(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
 def call(name: str, **arguments: Any) -> Any:
     """Calls the registered run `name` with its bound parameters and `arguments`."""
     return gin.get_configurable(registry.get("run", name))(**arguments)
+
+
+def value(run: str, name: str) -> Any:
+    """The bound value of a run's parameter, built; None if it is not bound."""
+    bound = gin.get_bindings(registry.get("run", run))
+    return bound.get(name)
 
 
 def texts() -> tuple[str, str]:
@@ -198,9 +204,8 @@ def _references(bindings: Iterable[Binding]) -> Iterator[Reference]:
 
 
 def _parse_one(parse_it: Any, where: str) -> None:
-    verbosity = logging.get_verbosity()
     # gin logs an error for each folder of its search path that lacks an include.
-    logging.set_verbosity(logging.FATAL)
+    logging.disable(logging.CRITICAL)
     try:
         parse_it()
     except (ValueError, SyntaxError, tokenize.TokenError, OSError) as error:
@@ -209,7 +214,7 @@ def _parse_one(parse_it: Any, where: str) -> None:
             f"{text.splitlines()[0]}{_suggest(text)} (In {where}.)"
         ) from error
     finally:
-        logging.set_verbosity(verbosity)
+        logging.disable(logging.NOTSET)
     _DROPPED.update(_references(_bindings(gin.config_str())))
 
 

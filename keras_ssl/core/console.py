@@ -1,4 +1,4 @@
-"""What a person sees while a program works: lines on standard error."""
+"""What a person sees: progress on standard error, results on standard output."""
 
 import sys
 
@@ -7,6 +7,17 @@ def say(text: str = "") -> None:
     """Writes a line."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def write(text: str) -> None:
+    """Writes what was asked for, on standard output, so that it can be piped."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def show(rows: list[dict[str, str]]) -> None:
+    """Writes a table on standard output."""
+    write(table(rows))
 
 
 def interactive() -> bool:

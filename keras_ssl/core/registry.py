@@ -9,7 +9,9 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -138,22 +140,31 @@ def name_of(part: Any) -> str:
 
 
 def load(package: str = "keras_ssl") -> None:
-    """Imports `package` and every module in it, so that each registers its parts.
+    """Imports a package and every module in it, so that each registers its parts.
 
-    Third parties join the same way (`--plugin=their.module`); a plugin may be a
-    package or a single module.
+    Third parties join the same way (`--plugin=their.module`).
+
+    Args:
+        package: A package or module, found from the current folder too, or the path
+            of a Python file.
 
     Raises:
         ValueError: If there is no such module.
     """
+    folder = os.getcwd()
+    if package.endswith(".py"):
+        folder, file = os.path.split(os.path.abspath(package))
+        package = file.removesuffix(".py")
+    if folder not in sys.path:
+        sys.path.append(folder)
     try:
         root = importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name is None or not package.startswith(error.name):
             raise
         raise ValueError(
-            f"No module named {package!r} to load parts from. Is it installed, or is "
-            "its folder on PYTHONPATH?"
+            f"No module named {package!r} to load parts from (looked in {folder} too). "
+            "Is it installed, or is its folder on PYTHONPATH?"
         ) from error
     for module in pkgutil.walk_packages(
         getattr(root, "__path__", []), prefix=f"{package}."

@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 _META = "meta.json"
 
@@ -122,7 +123,8 @@ def assign(
 
 def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
     """Copies of the variables' values, by path."""
-    return {name: keras.ops.convert_to_numpy(v.value) for name, v in variables.items()}
+    # Keras's own conversion does not know variables mirrored over replicas.
+    return {k: tf.convert_to_tensor(v.value).numpy() for k, v in variables.items()}
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,0 +1,1 @@
+"""Views of images: deterministic operations, random steps and whole policies."""

@@ -1,0 +1,1 @@
+"""The augmentation policies of the papers, one views class a file."""

@@ -1,0 +1,176 @@
+"""One suite for every registered method; a new method gets it for no lines.
+
+A plugin's: pytest tests/conformance_test.py --plugin=their_module
+"""
+
+import inspect
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ssl.core import config, registry, tracing, weights_file
+from keras_ssl.export import saved_model
+from keras_ssl.methods import base
+from tests import harness
+
+
+def pytest_generate_tests(metafunc):
+    if "entry" in metafunc.fixturenames:
+        entries = harness.methods(metafunc.config.getoption("--plugin"))
+        metafunc.parametrize("entry", entries, ids=lambda e: e.name, scope="module")
+
+
+@pytest.fixture(scope="module")
+def gin_file(pytestconfig):
+    return pytestconfig.getoption("--gin_file")
+
+
+@pytest.fixture
+def bench(entry, gin_file):
+    return harness.Bench(entry, gin_file)
+
+
+def test_is_declared(entry):
+    target = entry.target
+    assert re.match(r"https://\S+", target.paper)
+    assert 1980 < target.year < 2100
+    assert target.family
+    assert target.spans in base.SPANS
+
+
+def test_recipe_uses_all_that_it_binds(entry, gin_file):
+    # The whole run is not called here: that `train` uses every binding is seen in
+    # the tests of the trainer.
+    config.parse([harness.recipe(entry, gin_file), "tiny.gin"])
+    assert isinstance(config.value("train", "method"), entry.target)
+    assert config.value("train", "views").num_views >= entry.target.num_views
+
+
+def test_one_trace_makes_all_variables(bench):
+    before = list(tracing.named_variables(bench.method))
+    bench.steps(1)
+    assert list(tracing.named_variables(bench.method)) == before
+
+
+def test_gradients_reach_what_trains_and_nothing_else(bench):
+    method = bench.method
+    names = {id(v): k for k, v in tracing.named_variables(method).items()}
+    with tf.GradientTape() as tape:
+        for memory in method.memories:
+            tape.watch([v.value for v in memory.variables])
+        loss = method._loss(bench.batch(0))["loss"]
+    trained = method.trainable_variables
+    frozen = [v for memory in method.memories for v in memory.variables]
+    gradients = tape.gradient(loss, [v.value for v in (*trained, *frozen)])
+    for variable, gradient in zip(trained, gradients, strict=False):
+        assert gradient is not None, f"no gradient reaches {names[id(variable)]}"
+        assert np.all(np.isfinite(gradient)), names[id(variable)]
+    assert all(g is None for g in gradients[len(trained) :])
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_losses_are_finite(entry, gin_file, precision):
+    bench = harness.Bench(entry, gin_file, precision)
+    scalars = bench.steps(2)
+    assert all(np.isfinite(list(step.values())).all() for step in scalars)
+    assert bench.method._loss(bench.batch(0))["loss"].dtype == tf.float32
+
+
+def test_step_compiles_under_xla(bench):
+    batch = bench.batch(0)
+    names = tracing.named_variables(bench.method)
+    start = weights_file.values(names)
+    plain = bench.method.train_step(batch)["loss"]
+    weights_file.assign(names, start, "the start")
+    bench.method.optimizer.iterations.assign(0)
+    step = tf.function(bench.method.train_step, jit_compile=True, autograph=False)
+    np.testing.assert_allclose(step(batch)["loss"], plain, rtol=1e-4)
+
+
+def test_restored_run_goes_on_bit_by_bit(entry, gin_file, tmp_path):
+    def state(bench):
+        names = tracing.named_variables(bench.method)
+        by_id = {id(v): name for name, v in names.items()}
+        return names | tracing.named_optimizer_variables(bench.method.optimizer, by_id)
+
+    first = harness.Bench(entry, gin_file)
+    first.steps(2)
+    weights_file.save(tmp_path / "w.npz", weights_file.values(state(first)), {})
+    expected = first.steps(1, first=2)
+    # Other layers made in between, and another seed: names and values still fit.
+    second = harness.Bench(entry, gin_file, seed=1)
+    weights_file.assign(state(second), weights_file.load(tmp_path / "w.npz")[0], "w.npz")
+    assert second.steps(1, first=2) == expected
+    digests = {weights_file.digest(weights_file.values(state(b))) for b in (first, second)}
+    assert len(digests) == 1
+
+
+def test_export_equals_call(bench, tmp_path):
+    encoder = bench.method.encoder
+    bench.steps(1)
+    saved_model.export(encoder, tmp_path / "export", 32, {})
+    pixels = harness.images(5)
+    want = encoder(tf.cast(pixels, tf.float32) / 255.0, training=False)
+    served = tf.saved_model.load(str(tmp_path / "export")).signatures
+    got = served["serving_default"](images=pixels)["features"]
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    encoded = tf.stack([tf.io.encode_png(image) for image in pixels])
+    got = served["serve_image_bytes"](image_bytes=encoded)["features"]
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_loss_falls_and_features_do_not_collapse(entry, gin_file):
+    bench = harness.Bench(entry, gin_file, rows=8)
+    losses = [step["loss"] for step in bench.steps(30, same=True)]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    features = bench.method(bench.batch(0)["views"][0])
+    spread = np.std(tf.math.l2_normalize(features, -1), axis=0)
+    assert spread.mean() > 0.05 / np.sqrt(features.shape[-1])
+
+
+@pytest.fixture(scope="module")
+def by_replicas(pytestconfig, tmp_path_factory):
+    """What `replicas.py` found on 1, 2 and 4 replicas."""
+    folder = tmp_path_factory.mktemp("replicas")
+    words = [f"--plugin={p}" for p in pytestconfig.getoption("--plugin")]
+    if gin_file := pytestconfig.getoption("--gin_file"):
+        words.append(f"--gin_file={gin_file}")
+    found = {}
+    for count in (1, 2, 4):
+        out = folder / f"{count}.npz"
+        command = ["-m", "tests.replicas", f"--replicas={count}", f"--out={out}", *words]
+        subprocess.run(
+            [sys.executable, *command], check=True, cwd=pytestconfig.rootpath
+        )
+        found[count] = dict(np.load(out))
+    return found
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_agree(entry, by_replicas, replicas):
+    one, many = by_replicas[1], by_replicas[replicas]
+    mine = [name for name in one if name.startswith(f"{entry.name}/")]
+    assert mine
+    assert [n for n in many if n.startswith(f"{entry.name}/")] == mine
+    for name in mine:
+        # Relative to the tensor's largest entry: sums run in another order.
+        bound = 1e-5 * max(1e-2, float(np.abs(one[name]).max()))
+        np.testing.assert_allclose(many[name], one[name], 0, bound, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "part", registry.entries(), ids=lambda e: f"{e.kind}-{e.name}"
+)
+def test_every_argument_is_documented(part):
+    text = inspect.getdoc(part.target)
+    for name in inspect.signature(part.target).parameters:
+        if name not in ("self", "args"):
+            assert re.search(rf"^\s+\*{{0,2}}{name}: ", text, re.M), (
+                f"{part.name} does not document {name!r}"
+            )
+
+

@@ -1,0 +1,82 @@
+"""A method at its recipe's tiny size, and batches for it: what conformance runs on."""
+
+import importlib
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.core import config, distribute, registry
+from keras_ssl.runs import listing
+from keras_ssl.schedules import Clock, LearningRate
+
+BATCH = 16
+CLOCK = Clock(total_steps=20, steps_per_epoch=4)
+
+
+def methods(plugins=()):
+    """Entries of all methods, or of the plugins' where there are any."""
+    mine = tuple(pathlib.Path(name).stem.split(".")[-1] for name in plugins)
+    return [
+        entry
+        for entry in registry.entries("method")
+        if not plugins or entry.module.split(".")[-1] in mine
+    ]
+
+
+def recipe(entry, gin_file=None):
+    """The method's gin file: shipped, or beside a plugin's module."""
+    module = pathlib.Path(importlib.import_module(entry.module).__file__)
+    return gin_file or listing.recipe(entry) or str(module.with_suffix(".gin"))
+
+
+def images(count, size=32, seed=0):
+    """Smooth random pictures `(count, size, size, 3)` uint8."""
+    coarse = np.random.default_rng(seed).uniform(0, 255, (count, 5, 5, 3))
+    return tf.cast(tf.image.resize(coarse, [size, size], "bicubic"), tf.uint8)
+
+
+class Bench:
+    """A method built from its recipe, with an optimizer, and its batches."""
+
+    def __init__(self, entry, gin_file=None, precision="float32", seed=0, rows=BATCH):
+        keras.config.set_dtype_policy(precision)
+        keras.utils.set_random_seed(seed)
+        config.parse([recipe(entry, gin_file), "tiny.gin"])
+        self.rows = rows
+        self.views = config.value("train", "views")
+        self.method = config.value("train", "method")
+        local = rows // distribute.replicas()
+        spec = tf.nest.map_structure(
+            lambda x: tf.TensorSpec([local, *x.shape[1:]], x.dtype), self.batch(0)
+        )
+        self.method.setup(spec, CLOCK)
+        optimizer = config.value("train", "optimizer")
+        rate = config.value("train", "learning_rate")(CLOCK)
+        self.method.compile(
+            optimizer=optimizer(learning_rate=LearningRate(lambda s: 0.2 * rate(s + 4)))
+        )
+        self.method.optimizer.build(self.method.trainable_variables)
+
+    def batch(self, step):
+        """The global batch of a step: other pictures, views and seeds each time."""
+        index = tf.range(step * self.rows, (step + 1) * self.rows, dtype=tf.int64)
+        seeds = tf.stack([tf.cast(index, tf.int32), tf.fill([self.rows], 7)], axis=1)
+        pixels = images(self.rows, seed=step)
+        render = getattr(self.views, "render", self.views)
+        return {"views": render(pixels, seeds), "seed": seeds, "index": index}
+
+    def steps(self, count, first=0, same=False):
+        """Trains on `count` batches; returns each step's scalars."""
+        batches = [self.batch(0 if same else first + i) for i in range(count)]
+        dataset = tf.data.Dataset.from_tensor_slices(
+            tf.nest.map_structure(lambda *x: tf.stack(x), *batches)
+        )
+        strategy = self.method.distribute_strategy
+        iterator = iter(strategy.experimental_distribute_dataset(dataset.repeat()))
+        step = self.method.make_train_function()
+        return [
+            {name: float(x) for name, x in step(iterator).items()}
+            for _ in range(count)
+        ]
