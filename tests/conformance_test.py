@@ -103,9 +103,13 @@ def test_restored_run_goes_on_bit_by_bit(entry, gin_file, tmp_path):
     expected = first.steps(1, first=2)
     # Other layers made in between, and another seed: names and values still fit.
     second = harness.Bench(entry, gin_file, seed=1)
-    weights_file.assign(state(second), weights_file.load(tmp_path / "w.npz")[0], "w.npz")
+    weights_file.assign(
+        state(second), weights_file.load(tmp_path / "w.npz")[0], "w.npz"
+    )
     assert second.steps(1, first=2) == expected
-    digests = {weights_file.digest(weights_file.values(state(b))) for b in (first, second)}
+    digests = {
+        weights_file.digest(weights_file.values(state(b))) for b in (first, second)
+    }
     assert len(digests) == 1
 
 
@@ -142,10 +146,9 @@ def by_replicas(pytestconfig, tmp_path_factory):
     found = {}
     for count in (1, 2, 4):
         out = folder / f"{count}.npz"
-        command = ["-m", "tests.replicas", f"--replicas={count}", f"--out={out}", *words]
-        subprocess.run(
-            [sys.executable, *command], check=True, cwd=pytestconfig.rootpath
-        )
+        command = [sys.executable, "-m", "tests.replicas", *words]
+        command += [f"--replicas={count}", f"--out={out}"]
+        subprocess.run(command, check=True, cwd=pytestconfig.rootpath)
         found[count] = dict(np.load(out))
     return found
 
@@ -162,9 +165,7 @@ def test_replicas_agree(entry, by_replicas, replicas):
         np.testing.assert_allclose(many[name], one[name], 0, bound, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "part", registry.entries(), ids=lambda e: f"{e.kind}-{e.name}"
-)
+@pytest.mark.parametrize("part", registry.entries(), ids=lambda e: f"{e.kind}-{e.name}")
 def test_every_argument_is_documented(part):
     text = inspect.getdoc(part.target)
     for name in inspect.signature(part.target).parameters:
@@ -172,5 +173,3 @@ def test_every_argument_is_documented(part):
             assert re.search(rf"^\s+\*{{0,2}}{name}: ", text, re.M), (
                 f"{part.name} does not document {name!r}"
             )
-
-

@@ -77,6 +77,5 @@ class Bench:
         iterator = iter(strategy.experimental_distribute_dataset(dataset.repeat()))
         step = self.method.make_train_function()
         return [
-            {name: float(x) for name, x in step(iterator).items()}
-            for _ in range(count)
+            {name: float(x) for name, x in step(iterator).items()} for _ in range(count)
         ]

@@ -32,7 +32,8 @@ def main():
         for entry in harness.methods(options.plugin):
             bench = harness.Bench(entry, options.gin_file)
             for i, scalars in enumerate(bench.steps(STEPS)):
-                found |= {f"{entry.name}/{k}@{i}": np.float64(v) for k, v in scalars.items()}
+                for name, value in scalars.items():
+                    found[f"{entry.name}/{name}@{i}"] = np.float64(value)
             names = tracing.named_variables(bench.method)
             by_id = {id(v): name for name, v in names.items()}
             names |= tracing.named_optimizer_variables(bench.method.optimizer, by_id)

@@ -154,6 +154,7 @@ class Model(keras.Model):
     """
 
     seconds_waiting = 0.0
+    train_function: Callable[..., Any] | None
 
     @property
     def metrics(self) -> list[keras.Metric]:
@@ -173,12 +174,13 @@ class Model(keras.Model):
                 for name, value in scalars.items()
             }
 
-        self.train_function = (
+        function = (
             self._execute_one(tf.function(one, autograph=False))
             if self.steps_per_execution == 1
             else self._execute_many(tf.autograph.experimental.do_not_convert(one))
         )
-        return self.train_function
+        self.train_function = function
+        return function
 
     def _execute_one(self, step: Callable[..., Any]) -> Callable[..., Any]:
         def function(iterator: Any) -> Any:

@@ -37,9 +37,8 @@ def save(
     try:
         with aside.open("wb") as file:
             text = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
-            np.savez(
-                file, **{_META: text}, **{k: np.asarray(v) for k, v in arrays.items()}
-            )
+            members: dict[str, Any] = {_META: text, **arrays}
+            np.savez(file, **members)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -93,7 +93,7 @@ def from_builder(name: str, builder: Any, split: str) -> Source:
         shape=(shape[0], shape[1], 3) if static else None,
         read=images,
         labels=labels,
-        classes=tuple(label.names) if labelled else None,
+        classes=tuple(label.names) if label is not None and labelled else None,
     )
 
 

@@ -74,4 +74,5 @@ class Ema(Memory):
         self.pairs = Untracked((mine, theirs))
 
     def after_step(self, now: Callable[[Any], tf.Tensor]) -> None:
-        ema_update(*self.pairs.value, now(self.momentum))
+        mine, theirs = self.pairs.value
+        ema_update(mine, theirs, now(self.momentum))
