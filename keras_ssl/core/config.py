@@ -86,12 +86,18 @@ def parse(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
     _DROPPED.clear()
     paths = [find(name) for name in files]
     for path in paths:
-        _parse_one(lambda path=path: gin.parse_config_file(path), path)
+        _parse_one(pathlib.Path(path).read_text(encoding="utf-8"), path)
     for line in bindings:
-        _parse_one(lambda line=line: gin.parse_config(line), f"--gin={line!r}")
+        _parse_one(line, f"--gin={line!r}")
     # What a later line replaced may leave bindings behind that were meant for it.
     _DROPPED.difference_update(_references(_bindings(gin.config_str())))
-    gin.finalize()
+    try:
+        gin.finalize()
+    except ValueError as error:
+        # gin adds the whole configuration to its message.
+        raise ValueError(
+            f"{str(error).splitlines()[0]} Bind it, or mend it."
+        ) from error
 
 
 def call(name: str, **arguments: Any) -> Any:
@@ -148,15 +154,20 @@ def check_used() -> None:
 
 def explain(error: BaseException) -> str:
     """One clear sentence or two for an error that a user made."""
-    text = str(error.args[0]) if error.args else str(error)
+    # A KeyError shows its text in quotes.
+    is_key = isinstance(error, KeyError) and bool(error.args)
+    text = str(error.args[0]) if is_key else str(error)
     text = re.split(r"\n\s+(?:In call to configurable|In bindings string)", text)[0]
-    found = re.search(r"In call to configurable '(\w+)'", str(error))
-    missing = re.search(r"arguments: \[([^]]*)\]", text)
-    if found and missing:
-        part, names = found[1], re.sub(r"['\"]", "", missing[1])
+    missing = re.search(
+        r"(\w+)(?:\.__init__)?\(\) missing \d+ .*arguments?: (.*)", text
+    )
+    if missing:
+        part, names = missing[1], re.findall(r"'(\w+)'", missing[2])
+        called = re.search(r"In call to configurable '(\w+)'", str(error))
+        part = called[1] if called else part
         return (
-            f"{part} needs a value for {names}. Bind it "
-            f"({part}.{names.split(',')[0]} = ...) or give a --gin_file that does."
+            f"{part} needs a value for {', '.join(names)}. Bind it "
+            f"({part}.{names[0]} = ...) or give a --gin_file that does."
         )
     return text
 
@@ -183,11 +194,12 @@ class _Delegate(config_parser.ParserDelegate):
 
 def _bindings(text: str) -> list[Binding]:
     """Reads a configuration back into its bindings, without building anything."""
-    return [
-        Binding(s.scope, s.selector.split(".")[-1], s.arg_name, s.value)
-        for s in config_parser.ConfigParser(text, _Delegate())
-        if isinstance(s, config_parser.BindingStatement)
-    ]
+    return list(_statements(text))
+
+
+def _binding(statement: config_parser.BindingStatement) -> Binding:
+    part = statement.selector.split(".")[-1]
+    return Binding(statement.scope, part, statement.arg_name, statement.value)
 
 
 def _references(bindings: Iterable[Binding]) -> Iterator[Reference]:
@@ -203,19 +215,29 @@ def _references(bindings: Iterable[Binding]) -> Iterator[Reference]:
                 stack.extend(value)
 
 
-def _parse_one(parse_it: Any, where: str) -> None:
+def _parse_one(text: str, where: str) -> None:
     # gin logs an error for each folder of its search path that lacks an include.
     logging.disable(logging.CRITICAL)
     try:
-        parse_it()
+        gin.parse_config(text)
+        _DROPPED.update(_references(_statements(text)))
     except (ValueError, SyntaxError, tokenize.TokenError, OSError) as error:
-        text = str(error.args[0])
+        said = str(error)
         raise ValueError(
-            f"{text.splitlines()[0]}{_suggest(text)} (In {where}.)"
+            f"{said.splitlines()[0]}{_suggest(said)} (In {where}.)"
         ) from error
     finally:
         logging.disable(logging.NOTSET)
-    _DROPPED.update(_references(_bindings(gin.config_str())))
+
+
+def _statements(text: str) -> Iterator[Binding]:
+    """All bindings of a configuration and of what it includes, replaced ones too."""
+    for statement in config_parser.ConfigParser(text, _Delegate()):
+        if isinstance(statement, config_parser.IncludeStatement):
+            path = pathlib.Path(find(statement.filename))
+            yield from _statements(path.read_text(encoding="utf-8"))
+        elif isinstance(statement, config_parser.BindingStatement):
+            yield _binding(statement)
 
 
 def _suggest(error: str) -> str:

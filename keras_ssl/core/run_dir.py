@@ -60,8 +60,12 @@ def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def keep_lines_before(path: str | os.PathLike[str], step: int) -> None:
-    """Drops rows past `step`, which a resumed run is about to write again."""
-    rows = read_lines(path)
-    kept = [row for row in rows if row.get("step", 0) <= step]
-    if len(kept) < len(rows):
-        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    """Drops rows past `step`, which a resumed run is about to write again.
+
+    So is a last line cut short: the next row would be appended to it.
+    """
+    path = pathlib.Path(path)
+    kept = [row for row in read_lines(path) if row.get("step", 0) <= step]
+    text = "".join(json.dumps(row) + "\n" for row in kept)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        write_text(path, text)

@@ -1,6 +1,7 @@
 """A folder of JPEG and PNG images of any size and nesting."""
 
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -34,11 +35,12 @@ def open_folder(name: str, split: str, data_dir: str | None = None) -> Source:
     root = pathlib.Path(path).expanduser()
     if not root.is_dir():
         raise ValueError(f"There is no folder {path!r} (from {pathlib.Path.cwd()}).")
-    folder = root / split
+    part, _, limits = split.partition("[")
+    folder = root / part
     if not folder.is_dir():
-        if split != "train":
+        if part != "train":
             raise ValueError(
-                f"{path!r} has no folder {split!r}: a split of a folder is a folder."
+                f"{path!r} has no folder {part!r}: a split of a folder is a folder."
             )
         folder = root
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in _ENDINGS)
@@ -46,6 +48,7 @@ def open_folder(name: str, split: str, data_dir: str | None = None) -> Source:
         raise ValueError(
             f"No images in {str(folder)!r}; looked for {', '.join(sorted(_ENDINGS))}."
         )
+    files = files[_slice(split, limits, len(files))]
     classes = labels = None
     if option:
         classes, labels = _labels(folder, files)
@@ -60,6 +63,24 @@ def open_folder(name: str, split: str, data_dir: str | None = None) -> Source:
 
     full = f"folder:{name}"
     return Source(full, split, len(files), None, read, labels, classes)
+
+
+def _slice(split: str, limits: str, count: int) -> slice:
+    """`:64]` or `10%:]`, as TFDS writes the part of a split; '' is all of it."""
+    if not limits:
+        return slice(None)
+    found = re.fullmatch(r"(\d+%?)?:(\d+%?)?\]", limits)
+    if not found:
+        raise ValueError(
+            f"A part of a split is written 'train[:64]' or 'train[10%:]'; got {split!r}."
+        )
+    ends = [
+        None
+        if end is None
+        else (count * int(end[:-1]) // 100 if end.endswith("%") else int(end))
+        for end in found.groups()
+    ]
+    return slice(*ends)
 
 
 def _labels(

@@ -22,8 +22,15 @@ def ema_update(
         momentum: Share kept by the target, in [0, 1].
 
     Raises:
-        ValueError: If the numbers of variables differ.
+        ValueError: If the numbers of variables or their shapes differ.
     """
+    mine = [tuple(variable.shape) for variable in target_variables]
+    theirs = [tuple(variable.shape) for variable in online_variables]
+    if mine != theirs:
+        raise ValueError(
+            "Target and online variables must have the same shapes in the same order; "
+            f"got {mine} and {theirs}."
+        )
     for target, online in zip(target_variables, online_variables, strict=True):
         value = tf.convert_to_tensor(target)
         share = tf.cast(1.0 - momentum, value.dtype)

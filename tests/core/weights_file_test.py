@@ -1,0 +1,160 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_ssl.core import weights_file
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "encoder/kernel": rng.normal(size=(3, 4)).astype(np.float32),
+        "bias": rng.normal(size=4).astype(np.float32),
+        "optimizer/iterations": np.array(7, np.int64),
+        "queue/full": np.array([True, False]),
+    }
+
+
+@pytest.fixture
+def path(tmp_path, arrays):
+    path = tmp_path / "deep" / "w.npz"
+    weights_file.save(path, arrays, {"step": 7, "name": "ä"})
+    return path
+
+
+def same(first, second):
+    return weights_file.digest(first) == weights_file.digest(second)
+
+
+def test_round_trip(path, arrays):
+    got, meta = weights_file.load(path)
+    assert meta == {"step": 7, "name": "ä"}
+    assert set(got) == set(arrays)
+    for name, value in arrays.items():
+        assert got[name].dtype == value.dtype
+        np.testing.assert_array_equal(got[name], value)
+    assert [p.name for p in path.parent.iterdir()] == ["w.npz"]
+
+
+def test_a_save_that_fails_leaves_the_old_file(path, arrays):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        weights_file.save(path, {}, {"step": object()})
+    assert same(weights_file.load(path)[0], arrays)
+    assert [p.name for p in path.parent.iterdir()] == ["w.npz"]
+
+
+def test_a_file_cut_short_is_refused(path):
+    whole = path.read_bytes()
+    for length in [0, 1, 100, *range(200, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"w\.npz is damaged or not a weights"):
+            weights_file.load(path)
+
+
+def test_no_flipped_bit_changes_a_value(path, arrays):
+    whole, refused = path.read_bytes(), 0
+    places = range(0, len(whole), 3)
+    for at in places:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        try:
+            got, meta = weights_file.load(path)
+        except ValueError as error:
+            assert "is damaged" in str(error)
+            refused += 1
+            continue
+        # A bit that nobody reads, or one that hides arrays: `assign` refuses those.
+        assert meta == {"step": 7, "name": "ä"}
+        assert same(got, {name: arrays[name] for name in got})
+    assert refused > len(places) / 2
+
+
+def test_damage_in_the_header_of_a_large_array_is_refused(tmp_path):
+    # Large arrays are read in parts: their headers are parsed before the CRC is known.
+    path = tmp_path / "w.npz"
+    weights_file.save(path, {"k": np.zeros((300, 400), np.float32)}, {})
+    whole = path.read_bytes()
+    start = whole.index(b"NUMPY", whole.index(b"k.npy"))
+    assert b"(300, 400)" in whole[start : start + 100]
+    for at in range(start, start + 100):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is damaged"):
+            weights_file.load(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="No weights file .*none"):
+        weights_file.load(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="No weights file"):
+        weights_file.load(tmp_path)
+    (tmp_path / "text.npz").write_text("not a zip")
+    np.savez(tmp_path / "foreign.npz", kernel=np.zeros(3))
+    np.savez(tmp_path / "pickled.npz", **{"meta.json": np.array([{}], object)})
+    for name in ("text", "foreign", "pickled"):
+        with pytest.raises(ValueError, match=f"{name}.npz is damaged or not a weights"):
+            weights_file.load(tmp_path / f"{name}.npz")
+
+
+@pytest.fixture
+def variables(arrays):
+    return {name: keras.Variable(np.zeros_like(x)) for name, x in arrays.items()}
+
+
+def test_assign_loads_every_variable(variables, arrays):
+    assert weights_file.audit(variables, arrays) == ""
+    weights_file.assign(variables, arrays, "w.npz")
+    assert same(weights_file.values(variables), arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"bias": None},
+            r"w\.npz does not fit: of 4 variables 3 are in it; 1 missing \(bias\)",
+        ),
+        ({"extra": np.zeros(1)}, r"1 unexpected \(extra\)"),
+        (
+            {"bias": np.zeros((2, 2), np.float32)},
+            r"1 of other shape \(bias \(2, 2\) instead of \(4,\)\)",
+        ),
+        ({"bias": None, "x": np.zeros(1)}, r"1 missing \(bias\); 1 unexpected \(x\)"),
+        (
+            {name: np.zeros(1) for name in "pqrs"},
+            r"4 unexpected \(p, q, r, \.\.\.\)\. Nothing was loaded",
+        ),
+    ],
+)
+def test_assign_loads_all_or_nothing(variables, arrays, change, words):
+    arrays = {k: v for k, v in (arrays | change).items() if v is not None}
+    before = weights_file.digest(weights_file.values(variables))
+    with pytest.raises(ValueError, match=words):
+        weights_file.assign(variables, arrays, "w.npz")
+    assert weights_file.digest(weights_file.values(variables)) == before
+
+
+def test_values_are_copies(variables):
+    before = weights_file.values(variables)
+    variables["bias"].assign(np.ones(4))
+    assert not before["bias"].any()
+
+
+def test_digest_sees_names_values_types_and_shapes_but_not_order():
+    x = np.arange(4, dtype=np.float32)
+    base = weights_file.digest({"a": x, "b": x + 1})
+    assert weights_file.digest({"b": x + 1, "a": x}) == base
+    assert weights_file.digest({"a": x, "b": np.asarray([x + 1]).T[:, 0]}) == base
+    others = [
+        {"a": x, "c": x + 1},
+        {"a": x + 1, "b": x},
+        {"a": x, "b": (x + 1).reshape(2, 2)},
+        {"a": x, "b": (x + 1).view(np.int32)},
+        {"a": x},
+        {"a": np.nextafter(x, 9).astype(np.float32), "b": x + 1},
+    ]
+    digests = {weights_file.digest(other) for other in others}
+    assert len(digests | {base}) == len(others) + 1

@@ -1,0 +1,106 @@
+"""The README says what is so: its tables are generated, its example runs.
+
+`python tests/readme_test.py` writes the generated parts anew.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from keras_ssl.core import console, registry, run_dir
+from keras_ssl.runs import listing
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def quickstart():
+    """The recorded run's table and how long it took."""
+    folder = ROOT / "docs" / "quickstart"
+    record = run_dir.read_json(folder / run_dir.RUN)
+    rows = run_dir.read_lines(folder / run_dir.EVALUATIONS)
+    last = {
+        (r["subject"], r["evaluation"]): r["top1"]
+        for r in rows
+        if r["subject"] != "encoder" or r["step"] == record["total_steps"]
+    }
+    names = {
+        "encoder": "trained encoder",
+        "random_init": "the same, untrained",
+        "raw_pixels": "raw pixels",
+    }
+    lines = ["| features | kNN top-1 | linear probe top-1 |", "|---|---|---|"]
+    lines += [
+        f"| {text} | {last[name, 'knn']:.3f} | {last[name, 'linear']:.3f} |"
+        for name, text in names.items()
+    ]
+    seconds = record["seconds"]
+    lines += [
+        "",
+        f"{record['total_steps']} steps of {record['batch_size']} images, "
+        f"{record['parameters']['encoder']:,} parameters in the encoder, "
+        f"{record['precision']}, {console.duration(seconds['total'])} minutes in all, "
+        f"of which scoring during training "
+        f"{seconds['online_evaluation'] / seconds['training']:.1%} of the training "
+        f"time. Command: `tools/quickstart.sh`; record: `docs/quickstart/`.",
+    ]
+    return "\n".join(lines)
+
+
+def methods():
+    return "\n".join(
+        f"| {r['name']} | {r['summary']} | [{r['year']}]({r['paper']}) "
+        f"| `{r['config']}` |"
+        for r in listing.rows("method")
+        if r["config"]
+    )
+
+
+def generated(text):
+    for name, part in (("quickstart", quickstart()), ("methods", methods())):
+        pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
+        assert re.search(pattern, text, re.S), name
+        text = re.sub(pattern, lambda m, p=part: f"{m[1]}{p}\n{m[2]}", text, flags=re.S)
+    return text
+
+
+def test_generated_parts_are_fresh():
+    text = README.read_text()
+    assert generated(text) == text, "run: python tests/readme_test.py"
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    text = README.read_text()
+    code = re.search(r"```python\n(\"\"\"Alignment.*?)```", text, re.S)[1]
+    recipe = re.search(r"```\n(include .*?)```", text, re.S)[1]
+    (tmp_path / "align_uniform.py").write_text(code)
+    (tmp_path / "align_uniform.gin").write_text(recipe)
+    return tmp_path / "align_uniform.py"
+
+
+def test_example_trains(plugin):
+    command = [sys.executable, ROOT / "tools" / "train.py", f"--plugin={plugin.name}"]
+    command += ["--gin_file=align_uniform.gin", "--gin_file=tiny.gin"]
+    command += ["--gin=train.evaluation = None"]
+    subprocess.run(command, check=True, cwd=plugin.parent)
+    record = run_dir.read_json(plugin.parent / "runs" / "align_uniform" / run_dir.RUN)
+    assert record["method"] == "AlignUniform"
+    assert record["status"] == "finished"
+
+
+def test_example_passes_the_conformance_suite(plugin):
+    command = [sys.executable, "-m", "pytest", "-q", "tests/conformance_test.py"]
+    command += [f"--plugin={plugin}", "-k", "AlignUniform", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "test_replicas_agree" not in done.stdout
+    assert re.search(r"1[12] passed", done.stdout), done.stdout
+
+
+if __name__ == "__main__":
+    registry.load()
+    README.write_text(generated(README.read_text()))
