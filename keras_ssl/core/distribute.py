@@ -76,7 +76,7 @@ def local_batch_size(batch_size: int) -> int:
     """
     count = replicas()
     if batch_size < 1 or batch_size % count:
-        lower = batch_size // count * count
+        lower = max(0, batch_size) // count * count
         near = [str(n) for n in (lower, lower + count) if n > 0]
         raise ValueError(
             f"batch_size {batch_size} cannot be shared equally by {count} replicas; "

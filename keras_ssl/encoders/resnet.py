@@ -21,15 +21,17 @@ _BLOCKS = {
 
 
 class ResidualEncoder(Encoder):
-    """A stem and stages of residual blocks; each stage after the first halves maps.
+    """A stem and stages of residual blocks.
 
     Args:
         blocks: Blocks of each stage.
         widths: Inner width of each stage.
+        strides: Stride of each stage, taken by its first block.
         stem_width: Channels of the stem.
         bottleneck: Whether blocks are bottlenecks.
         stem: `imagenet` (7x7 of stride 2 and max-pool), `cifar` (3x3 of stride 1)
             or `strided` (3x3 of stride 2).
+        zero_gamma: Whether residual branches start at 0.
         **kwargs: For `Encoder`.
 
     Raises:
@@ -40,35 +42,40 @@ class ResidualEncoder(Encoder):
         self,
         blocks: Sequence[int],
         widths: Sequence[int],
+        strides: Sequence[int],
         stem_width: int,
         bottleneck: bool,
         stem: str,
+        zero_gamma: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         stems = {"imagenet": (7, 2), "cifar": (3, 1), "strided": (3, 2)}
         if stem not in stems:
             raise ValueError(f"stem must be one of {', '.join(stems)}; got {stem!r}.")
-        size, strides = stems[stem]
+        size, stem_stride = stems[stem]
         self.stem_kind = stem
         self.stem = ConvNorm(
-            stem_width, size, strides, name="stem", dtype=self.dtype_policy
+            stem_width, size, stem_stride, name="stem", dtype=self.dtype_policy
         )
         self.stages = [
             [
                 ResidualBlock(
                     width,
-                    strides=2 if stage and not i else 1,
+                    strides=1 if i else stride,
                     bottleneck=bottleneck,
                     # As google-research/simclr; torchvision's basic blocks keep the
                     # identity in stage 1.
                     project=i == 0,
+                    zero_gamma=zero_gamma,
                     name=f"stage{stage + 1}_block{i + 1}",
                     dtype=self.dtype_policy,
                 )
                 for i in range(count)
             ]
-            for stage, (count, width) in enumerate(zip(blocks, widths, strict=True))
+            for stage, (count, width, stride) in enumerate(
+                zip(blocks, widths, strides, strict=True)
+            )
         ]
         self.feature_dim = self.stages[-1][-1].out_width
 
@@ -112,6 +119,7 @@ class ResNet(ResidualEncoder):
         super().__init__(
             blocks=_BLOCKS[depth],
             widths=[round(width * 64 * 2**i) for i in range(4)],
+            strides=(1, 2, 2, 2),
             stem_width=round(width * 64),
             bottleneck=depth >= 50,
             stem=stem,
@@ -132,9 +140,12 @@ class ResNet(ResidualEncoder):
 class SmallResNet(ResidualEncoder):
     """A ResNet of a few hundred thousand weights, for a first result on a CPU.
 
+    Every stage halves the maps, so that most of the work is done on small ones.
+
     Args:
         blocks: Blocks of each stage.
         widths: Width of each stage.
+        stem_width: Channels of the stem.
         stem: `cifar` (3x3 of stride 1) or `strided` (3x3 of stride 2).
         **kwargs: `mean`, `std`, `name`.
 
@@ -144,9 +155,10 @@ class SmallResNet(ResidualEncoder):
 
     def __init__(
         self,
-        blocks: Sequence[int] = (1, 1, 1, 1),
-        widths: Sequence[int] = (32, 64, 128, 256),
-        stem: str = "strided",
+        blocks: Sequence[int] = (1, 1, 1),
+        widths: Sequence[int] = (32, 64, 128),
+        stem_width: int = 16,
+        stem: str = "cifar",
         **kwargs: Any,
     ) -> None:
         if len(blocks) != len(widths):
@@ -155,12 +167,16 @@ class SmallResNet(ResidualEncoder):
                 f"blocks={tuple(blocks)}, widths={tuple(widths)}."
             )
         self.blocks, self.widths = tuple(blocks), tuple(widths)
+        self.stem_width = stem_width
         super().__init__(
             blocks=blocks,
             widths=widths,
-            stem_width=widths[0],
+            strides=(2,) * len(blocks),
+            stem_width=stem_width,
             bottleneck=False,
             stem=stem,
+            # A short run has no time for branches to grow from 0.
+            zero_gamma=False,
             **{"name": "small_resnet", **kwargs},
         )
 
@@ -169,5 +185,6 @@ class SmallResNet(ResidualEncoder):
             **super().get_config(),
             "blocks": self.blocks,
             "widths": self.widths,
+            "stem_width": self.stem_width,
             "stem": self.stem_kind,
         }

@@ -56,7 +56,8 @@ class ConvNorm(keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.conv.build(input_shape)
+        # Without a size: Keras would refuse maps smaller than the kernel, unpadded.
+        self.conv.build((None, None, None, input_shape[-1]))
         self.norm.build((*input_shape[:-1], self.width))
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -88,6 +89,7 @@ class ResidualBlock(keras.layers.Layer):
         bottleneck: Whether the branch is 1x1, 3x3, 1x1 (to `4 * width`) instead of
             two 3x3 convolutions.
         project: Whether the shortcut is a 1x1 convolution instead of the identity.
+        zero_gamma: Whether the branch starts at 0, so that the block is its shortcut.
 
     Input shape: `(n, h, w, c)`.
     Output shape: `(n, ceil(h / strides), ceil(w / strides), width or 4 * width)`.
@@ -99,23 +101,25 @@ class ResidualBlock(keras.layers.Layer):
         strides: int = 1,
         bottleneck: bool = False,
         project: bool = False,
+        zero_gamma: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.width, self.strides = width, strides
         self.bottleneck, self.project = bottleneck, project
+        self.zero_gamma = zero_gamma
         out = 4 * width if bottleneck else width
         self.out_width = out
         specs: list[dict[str, Any]] = (
             [
                 {"width": width, "size": 1},
                 {"width": width, "strides": strides},
-                {"width": out, "size": 1, "activate": False, "zero_gamma": True},
+                {"width": out, "size": 1, "activate": False, "zero_gamma": zero_gamma},
             ]
             if bottleneck
             else [
                 {"width": width, "strides": strides},
-                {"width": out, "activate": False, "zero_gamma": True},
+                {"width": out, "activate": False, "zero_gamma": zero_gamma},
             ]
         )
         self.branch = [
@@ -156,4 +160,5 @@ class ResidualBlock(keras.layers.Layer):
             "strides": self.strides,
             "bottleneck": self.bottleneck,
             "project": self.project,
+            "zero_gamma": self.zero_gamma,
         }

@@ -1,6 +1,7 @@
 """SimCLR: Chen et al. 2020, https://arxiv.org/abs/2002.05709."""
 
 import keras
+import tensorflow as tf
 
 from keras_ssl import losses
 from keras_ssl.core.registry import register
@@ -39,10 +40,10 @@ class SimCLR(Method):
         self.temperature = temperature
 
     def forward(self, batch: Batch) -> Outputs:
-        z1, z2 = (
-            self.projector(self.encoder(view, training=True), training=True)
-            for view in batch["views"][:2]
-        )
+        # Both views in one pass, and in one batch norm, as google-research/simclr.
+        views = tf.concat(batch["views"][:2], axis=0)
+        features = self.encoder(views, training=True)
+        z1, z2 = tf.split(self.projector(features, training=True), 2)
         return {"z1": z1, "z2": z2}
 
     def objective(self, outputs: Outputs) -> Scalars:

@@ -72,7 +72,7 @@ class MomentumOptimizer(keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "learning_rate": self._get_current_learning_rate(),
+            "learning_rate": super().get_config()["learning_rate"],
             "momentum": self.momentum,
             "weight_decay": self.coupled_decay,
             "exclude_from_weight_decay": self.exclude_from_weight_decay,

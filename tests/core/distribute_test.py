@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl import losses
 from keras_ssl.core import distribute
 
 TWO_REPLICAS = """
@@ -110,8 +112,6 @@ def test_mean_and_total_with_gradients(two):
 
 
 def test_nt_xent_over_replicas_is_that_of_the_whole_batch(two):
-    from keras_ssl import losses
-
     x = tf.constant(two["x"].reshape(6, 2), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -169,7 +169,7 @@ def test_batches_are_shared(monkeypatch, batch, count):
 
 
 def test_unknown_strategy_and_no_devices():
-    with pytest.raises(ValueError, match="Unknown strategy 'two'; .* auto, one, mirr"):
+    with pytest.raises(ValueError, match=r"Unknown strategy 'two'; .* auto, one, mirr"):
         distribute.make_strategy("two")
     with pytest.raises(ValueError, match="cpu_devices must be at least 1, got 0"):
         distribute.virtual_cpus(0)
@@ -219,8 +219,6 @@ def test_time_spent_waiting_for_data_is_counted():
     model.compile(optimizer="sgd")
 
     def slow():
-        import time
-
         for _ in range(2):
             time.sleep(0.05)
             yield tf.zeros([1])

@@ -104,6 +104,15 @@ def test_names_belong_to_their_variables(model):
     assert {id(v) for v in names.values()} == {id(v) for v in model.variables}
 
 
+def test_what_two_parts_share_is_named_once():
+    shared = keras.layers.Dense(2, name="shared")
+    first, second = keras.Sequential([shared]), keras.Sequential([shared])
+    both = keras.Sequential([first, second], name="both")
+    both.build((None, 2))
+    names = tracing.named_variables(both)
+    assert list(names) == ["sequential/shared/kernel", "sequential/shared/bias"]
+
+
 def test_prefix_of_a_part(model):
     assert tracing.prefix_of(model, model.encoder) == "encoder/"
     assert tracing.prefix_of(model, model.other.parts[1]) == "other/dense_2/"
@@ -125,7 +134,7 @@ def test_slots_are_named_by_the_weight_they_serve(model, make, wrapped):
     by_id = {id(v): name for name, v in names.items()}
     found = tracing.named_optimizer_variables(optimizer, by_id)
     assert {id(v) for v in found.values()} == {id(v) for v in optimizer.variables}
-    assert "optimizer/iterations" in found
+    assert "optimizer/iteration" in found
     assert "optimizer/learning_rate" in found
     # A gradient of its own for each weight shows in its slot and in no other.
     gradients = [tf.fill(v.shape, i + 1.0) for i, v in enumerate(trained)]

@@ -44,6 +44,13 @@ def test_a_save_that_fails_leaves_the_old_file(path, arrays):
     assert [p.name for p in path.parent.iterdir()] == ["w.npz"]
 
 
+def test_a_reader_of_the_old_file_is_not_disturbed(path):
+    before = path.read_bytes()
+    with path.open("rb") as file:
+        weights_file.save(path, {}, {})
+        assert file.read() == before
+
+
 def test_a_file_cut_short_is_refused(path):
     whole = path.read_bytes()
     for length in [0, 1, 100, *range(200, len(whole), 97), len(whole) - 1]:
@@ -61,8 +68,7 @@ def test_no_flipped_bit_changes_a_value(path, arrays):
         path.write_bytes(damaged)
         try:
             got, meta = weights_file.load(path)
-        except ValueError as error:
-            assert "is damaged" in str(error)
+        except ValueError:
             refused += 1
             continue
         # A bit that nobody reads, or one that hides arrays: `assign` refuses those.
@@ -87,7 +93,7 @@ def test_damage_in_the_header_of_a_large_array_is_refused(tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="No weights file .*none"):
+    with pytest.raises(ValueError, match=r"No weights file .*none"):
         weights_file.load(tmp_path / "none.npz")
     with pytest.raises(ValueError, match="No weights file"):
         weights_file.load(tmp_path)
