@@ -112,7 +112,7 @@ class Data:
         return self.made
 
 
-PROBE = LinearProbe(l2=(1e-3, 1.0, 1e-1), held_out=0.3, max_iterations=400)
+PROBE = LinearProbe(l2=(1e-3, 1.0, 1e-1), held_out=0.3, max_iterations=200)
 
 
 def accuracy(w, x, labels):
@@ -127,11 +127,11 @@ def test_l2_is_chosen_on_the_held_out_part_and_all_of_train_is_used():
     np.testing.assert_array_equal(np.sort([*fit, *held]), np.arange(100))
     scores = {}
     for l2 in PROBE.l2:
-        w = fit_logistic(f.train[fit], f.train_labels[fit], 3, l2, 100)
+        w = fit_logistic(f.train[fit], f.train_labels[fit], 3, l2, 50)
         scores[l2] = accuracy(w, f.train[held], f.train_labels[held])
     assert len(set(scores.values())) == 3, scores
     best = max(scores, key=scores.get)
-    w = fit_logistic(f.train, f.train_labels, 3, best, 400)
+    w = fit_logistic(f.train, f.train_labels, 3, best, 200)
     got = PROBE.run("encode", data)
     assert got["l2"] == best
     assert got["top1"] == pytest.approx(accuracy(w, f.test, f.test_labels), abs=0.006)
