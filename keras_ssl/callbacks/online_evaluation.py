@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import metrics
-from keras_ssl.core import console, registry, run_dir
+from keras_ssl.core import console, distribute, registry, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import EvaluationData, frozen, raw_pixels
 
@@ -89,7 +89,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
         text = []
         for evaluation in self.evaluations:
             row = result(evaluation, subject, encode, data, step)
-            run_dir.append_line(self.directory / run_dir.EVALUATIONS, row)
+            if distribute.is_chief():
+                run_dir.append_line(self.directory / run_dir.EVALUATIONS, row)
             self.results.append(row)
             text.append(f"{row['evaluation']} top-1 {row['top1']:.3f}")
             with self.writer.as_default(step):

@@ -279,7 +279,6 @@ def _unforgiven(unused: list[Binding]) -> list[Binding]:
             for b in left
             if b.part in forgiven
             or any(b.part == r.part and b.scope in _prefixes(r.scope) for r in dropped)
-            or (not b.name and b.part in forgiven)
         ]
         if not gone:
             return left

@@ -72,7 +72,8 @@ def _slice(split: str, limits: str, count: int) -> slice:
     found = re.fullmatch(r"(\d+%?)?:(\d+%?)?\]", limits)
     if not found:
         raise ValueError(
-            f"A part of a split is written 'train[:64]' or 'train[10%:]'; got {split!r}."
+            "A part of a split is written 'train[:64]' or 'train[10%:]'; got "
+            f"{split!r}."
         )
     ends = [
         None

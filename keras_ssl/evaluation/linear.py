@@ -25,8 +25,9 @@ class LinearProbe:
         l2: Strengths of the penalty to choose from on the held-out part, each
             positive.
         held_out: Share of train held out for that choice, in (0, 1).
-        max_iterations: Bound on the L-BFGS iterations of the final fit; those that choose
-            the penalty, each from the last one's solution, get a quarter.
+        max_iterations: Bound on the L-BFGS iterations of the final fit, at least 4;
+            those that choose the penalty, each from the last one's solution, get a
+            quarter.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -41,6 +42,10 @@ class LinearProbe:
             raise ValueError(f"l2 needs positive strengths, got {self.l2}.")
         if not 0.0 < self.held_out < 1.0:
             raise ValueError(f"held_out must be in (0, 1), got {self.held_out}.")
+        if self.max_iterations < 4:
+            raise ValueError(
+                f"max_iterations must be at least 4, got {self.max_iterations}."
+            )
 
     def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
         """Returns `top1` and the chosen `l2`."""

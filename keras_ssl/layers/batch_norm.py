@@ -116,8 +116,8 @@ class BatchNorm(keras.layers.Layer):
         self, x: tf.Tensor, gamma: Any, beta: Any, mean: Any, variance: Any
     ) -> tf.Tensor:
         factor = gamma * tf.math.rsqrt(variance + self.epsilon)
-        shift = beta - mean * factor
-        return tf.cast(tf.cast(x, tf.float32) * factor + shift, x.dtype)
+        # Centred first: `x * factor + shift` would cancel in nearly constant channels.
+        return tf.cast((tf.cast(x, tf.float32) - mean) * factor + beta, x.dtype)
 
     def _remember(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         share = 1.0 - self.momentum

@@ -59,6 +59,7 @@ class Ema(Memory):
         super().__init__(**kwargs)
         self.online = Untracked(tuple(online))
         self.momentum = momentum
+        self.everything = Untracked([])
         self.copies = [type(part).from_config(part.get_config()) for part in online]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -70,16 +71,19 @@ class Ema(Memory):
         return tf.stop_gradient(x)
 
     def on_built(self) -> None:
-        mine: list[keras.Variable] = []
-        theirs: list[keras.Variable] = []
-        for copy, online in zip(self.copies, self.online.value, strict=True):
-            copy.set_weights(online.get_weights())
-            mine += copy.trainable_variables
-            theirs += online.trainable_variables
-        for variable in mine:
-            variable.trainable = False
-        self.pairs = Untracked((mine, theirs))
+        if not self.everything.value:
+            for copy, online in zip(self.copies, self.online.value, strict=True):
+                self.everything.value += zip(
+                    copy.variables, online.variables, strict=True
+                )
+        # Only weights are averaged later, but all of the copy starts as the online is.
+        for mine, theirs in self.everything.value:
+            mine.assign(theirs)
+        averaged = [pair for pair in self.everything.value if pair[1].trainable]
+        for mine, _ in averaged:
+            mine.trainable = False
+        self.averaged = Untracked(averaged)
 
     def after_step(self, now: Callable[[Any], tf.Tensor]) -> None:
-        mine, theirs = self.pairs.value
+        mine, theirs = zip(*self.averaged.value, strict=True)
         ema_update(mine, theirs, now(self.momentum))

@@ -114,7 +114,7 @@ def test_a_step_moves_weights_and_no_statistics(holder):
     for i, variable in enumerate(holder.encoder.variables + holder.head.variables):
         variable.assign(tf.random.stateless_normal(variable.shape, [i, 0]))
     before, online = numbers(holder.target.variables), numbers(online_variables(holder))
-    pairs = holder.target.pairs.value[0]
+    pairs = [mine for mine, _ in holder.target.averaged.value]
     starts = numbers(pairs)
     holder.target.after_step(lambda schedule: schedule(3))
     for new, start, follow in zip(numbers(pairs), starts, online, strict=True):
