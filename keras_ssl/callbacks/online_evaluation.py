@@ -42,8 +42,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
         train_split: str = "train",
         test_split: str = "test",
         every_epochs: int = 5,
-        train_limit: int = 5000,
-        test_limit: int = 1000,
+        train_limit: int = 2500,
+        test_limit: int = 500,
     ) -> None:
         super().__init__()
         if not evaluations:

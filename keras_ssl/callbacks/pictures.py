@@ -23,7 +23,11 @@ _NAMES = {
 
 
 def draw_views(
-    path: str | os.PathLike[str], source: "Source", views: Any, seed: int, rows: int = 6
+    path: str | os.PathLike[str],
+    source: "Source",
+    views: Any,
+    seed: int,
+    count: int = 8,
 ) -> None:
     """Draws images beside their views, as a PNG.
 
@@ -32,9 +36,9 @@ def draw_views(
         source: Where images come from.
         views: `(images, seeds) -> views`.
         seed: The run's seed.
-        rows: Number of images.
+        count: Number of images.
     """
-    index = pipeline.subset(source.count, rows)
+    index = pipeline.subset(source.count, count)
     sheet = []
     for i in index:
         image = source.read(tf.constant([i]))[0] if source.shape else source.read(i)
@@ -42,15 +46,14 @@ def draw_views(
         # Without XLA where the views offer it: it would compile for these few.
         made = getattr(views, "render", views)(image[None], seeds)
         sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
-    columns = len(sheet[0])
-    figure = _figure(1.3 * columns, 1.3 * len(sheet) + 0.3)
-    axes = figure.subplots(len(sheet), columns, squeeze=False)
-    for line, row in zip(axes, sheet, strict=True):
-        for axis, picture in zip(line, row, strict=True):
+    lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
+    figure = _figure(1.2 * len(sheet) + 0.3, 1.2 * len(lines))
+    axes = figure.subplots(len(lines), len(sheet), squeeze=False)
+    for i, (row, line) in enumerate(zip(axes, lines, strict=True)):
+        for axis, picture in zip(row, line, strict=True):
             axis.imshow(picture, interpolation="nearest")
-            axis.axis("off")
-    for i, axis in enumerate(axes[0]):
-        axis.set_title(f"view {i}" if i else "image", fontsize=9)
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(f"view {i}" if i else "image", fontsize=9)
     _save(figure, path)
 
 
@@ -62,7 +65,7 @@ def draw_curves(directory: pathlib.Path) -> None:
     """
     steps = run_dir.read_lines(directory / run_dir.METRICS)
     scores = run_dir.read_lines(directory / run_dir.EVALUATIONS)
-    figure = _figure(9, 3.2)
+    figure = _figure(10, 3.2)
     left, right = figure.subplots(1, 2)
     left.plot([r["step"] for r in steps], [r["loss"] for r in steps], color="C0")
     left.set(xlabel="step", ylabel="loss", title="training loss")
@@ -73,13 +76,22 @@ def draw_curves(directory: pathlib.Path) -> None:
             for row in [r for r in rows if r["subject"] == subject][:1]:
                 label = f"{name}, {_NAMES[subject]}"
                 right.axhline(row["top1"], color=f"C{color}", ls=style, label=label)
-        line = [(r["step"], r["top1"]) for r in rows if r["subject"] == "encoder"]
+        line = [
+            (r["step"], r["top1"])
+            for r in rows
+            if r["subject"] == "encoder" or _is_start(r)
+        ]
         if line:
             x, y = np.array(line).T
             right.plot(x, y, color=f"C{color}", marker="o", label=f"{name}, trained")
     right.set(xlabel="step", ylabel="top-1", title="frozen features", ylim=(0, 1))
-    right.legend(fontsize=7)
+    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     _save(figure, directory / run_dir.CURVES)
+
+
+def _is_start(row: dict[str, Any]) -> bool:
+    """Whether a row scores the encoder as it was before its first step."""
+    return row["subject"] == "random_init" and row["step"] == 0
 
 
 def _figure(width: float, height: float) -> "Figure":

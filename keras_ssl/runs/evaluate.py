@@ -1,0 +1,84 @@
+"""Scores a finished run or an export on any labelled source."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl.callbacks.online_evaluation import result
+from keras_ssl.core import registry, run_dir
+from keras_ssl.data import sources
+from keras_ssl.evaluation.data import Encode, EvaluationData, frozen, raw_pixels
+from keras_ssl.runs import encoders
+
+SUBJECTS = ("encoder", "random_init", "raw_pixels")
+
+
+def evaluate(
+    path: str | pathlib.Path,
+    evaluations: Sequence[str] = ("knn", "linear"),
+    subjects: Sequence[str] = ("encoder",),
+    data: str | None = None,
+    data_dir: str | None = None,
+    train_split: str = "train",
+    test_split: str = "test",
+) -> list[dict[str, Any]]:
+    """Evaluates and appends to the evaluations.jsonl of the run or beside the export.
+
+    Args:
+        path: A run directory or an exported SavedModel.
+        evaluations: Registered names.
+        subjects: Of `encoder`, `random_init` and `raw_pixels`.
+        data: A labelled source; what the run trained on if None.
+        data_dir: Where TFDS keeps data; the run's own if None.
+        train_split: Split that probes learn from.
+        test_split: Split that they are scored on.
+
+    Returns:
+        The new lines of evaluations.jsonl.
+
+    Raises:
+        ValueError: If there is no checkpoint, no such source or split, or no labels.
+        KeyError: If an evaluation is unknown.
+    """
+    path = pathlib.Path(path)
+    runs = [registry.get("evaluation", name)() for name in evaluations]
+    for subject in subjects:
+        if subject not in SUBJECTS:
+            hint = registry.did_you_mean(subject, SUBJECTS)
+            raise ValueError(f"No subject {subject!r}.{hint}")
+    _, meta = encoders.read(path)
+    keras.config.set_dtype_policy(meta["precision"])
+    record = run_dir.read_json(path / run_dir.RUN)
+    name = data or meta["data"]["source"]
+    train, test = (
+        sources.open_source(name, split, data_dir or record.get("data_dir"))
+        for split in (train_split, test_split)
+    )
+    both = EvaluationData(train, test, meta["image_size"])
+    rows = []
+    for subject in subjects:
+        encode = _subject(subject, path, meta)
+        for run in runs:
+            rows.append(result(run, subject, encode, both, meta["step"]))
+            run_dir.append_line(path / run_dir.EVALUATIONS, rows[-1])
+    return rows
+
+
+def _subject(name: str, path: pathlib.Path, meta: dict[str, Any]) -> Encode:
+    makers: dict[str, Callable[[], Encode]] = {
+        "raw_pixels": lambda: raw_pixels,
+        "random_init": lambda: frozen(encoders.build(meta)),
+        "encoder": lambda: _trained(path),
+    }
+    return makers[name]()
+
+
+def _trained(path: pathlib.Path) -> Encode:
+    """A run's encoder; of an export the SavedModel itself, not a copy of it."""
+    if (path / "saved_model.pb").exists():
+        serve = tf.saved_model.load(str(path)).signatures["serve_float"]
+        return lambda images: serve(images=images)["features"]
+    return frozen(encoders.load(path)[0])

@@ -1,0 +1,195 @@
+"""What a run writes about itself: config.gin, operative_config.gin, run.json."""
+
+import contextlib
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+import keras_ssl
+from keras_ssl.core import config, distribute, registry, run_dir
+from keras_ssl.core.tracing import named_variables, prefix_of
+
+if TYPE_CHECKING:
+    from keras_ssl.callbacks.checkpoint import Checkpoint
+    from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
+    from keras_ssl.callbacks.recorder import Recorder
+    from keras_ssl.data.sources import Source
+    from keras_ssl.methods.base import Method
+    from keras_ssl.runs.train import Launch
+    from keras_ssl.schedules import Clock
+
+_PACKAGES = ("tensorflow", "keras", "keras-cv", "tensorflow-datasets", "gin-config")
+
+
+def check_directory(launch: "Launch") -> None:
+    """Refuses a directory that holds another run.
+
+    Raises:
+        ValueError: If its configuration, seed or precision differ from this run's.
+    """
+    path = launch.run_dir / run_dir.CONFIG
+    if not path.exists():
+        return
+    changed = config.differences(path.read_text(encoding="utf-8"), config.texts()[0])
+    old = run_dir.read_json(launch.run_dir / run_dir.RUN)
+    changed += [
+        f"{key} was {old[key]}, is now {now}"
+        for key, now in (("seed", launch.seed), ("precision", launch.precision))
+        if key in old and old[key] != now
+    ]
+    if changed:
+        more = f" (and {len(changed) - 3} more)" if changed[3:] else ""
+        raise ValueError(
+            f"{launch.run_dir} holds a run with other settings: "
+            f"{'; '.join(changed[:3])}{more}. Give another --run_dir, or the same "
+            "settings to resume."
+        )
+
+
+class Record:
+    """Keeps run.json and the configurations of a run.
+
+    Args:
+        launch: What the command line said.
+        method: The method, set up.
+        source: What it trains on.
+        size: Side of its views, pixels.
+        clock: Length of the run.
+        batch_size: Images in a global batch.
+    """
+
+    def __init__(
+        self,
+        launch: "Launch",
+        method: "Method",
+        source: "Source",
+        size: int,
+        clock: "Clock",
+        batch_size: int,
+    ) -> None:
+        self.directory = launch.run_dir
+        encoder = method.encoder
+        self.content: dict[str, Any] = {
+            "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
+            "python": platform.python_version(),
+            "commit": _commit(),
+            "seed": launch.seed,
+            "precision": launch.precision,
+            "devices": distribute.devices(),
+            "plugins": list(launch.plugins),
+            "data_dir": launch.data_dir,
+            "init_from": launch.init_from,
+            "method": registry.name_of(method),
+            "encoder": {
+                "name": registry.name_of(encoder),
+                "config": encoder.get_config(),
+                "feature_dim": int(encoder.feature_dim),
+                "image_size": size,
+                "prefix": prefix_of(method, encoder),
+            },
+            "parameters": {
+                "encoder": _count(encoder),
+                "trained": _count(method),
+            },
+            "data": {
+                "source": source.name,
+                "split": source.split,
+                "images": source.count,
+                "fingerprint": source.fingerprint(),
+            },
+            "batch_size": batch_size,
+            "total_steps": clock.total_steps,
+            "steps_per_epoch": clock.steps_per_epoch,
+        }
+
+    def begin(self, step: int) -> None:
+        """Notes that training starts, anew or from a checkpoint at `step`."""
+        before = run_dir.read_json(self.directory / run_dir.RUN)
+        resumes = bool(before) and step < self.content["total_steps"]
+        self.content["resumed"] = before.get("resumed", 0) + int(resumes)
+        for name in (run_dir.METRICS, run_dir.EVALUATIONS):
+            run_dir.keep_lines_before(self.directory / name, step)
+        self._write("running")
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """Notes in run.json how training ended, if it did not finish."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._write("stopped")
+            raise
+        except Exception:
+            self._write("failed")
+            raise
+
+    def end(
+        self,
+        saver: "Checkpoint",
+        logger: "Recorder",
+        evaluation: "OnlineEvaluation | None",
+        seconds: float,
+    ) -> dict[str, Any]:
+        """Notes what came out; returns the contents of run.json."""
+        trained = logger.training_seconds
+        spent = evaluation.seconds if evaluation is not None else 0.0
+        self.content |= {
+            "weights_digest": saver.digest(),
+            "seconds": {
+                "total": round(seconds, 1),
+                "training": round(trained, 1),
+                "waiting_for_data": round(logger.waiting_seconds, 1),
+                "online_evaluation": round(spent, 1),
+                "saving": round(saver.seconds, 1),
+            },
+        }
+        self._write("finished")
+        return self.content
+
+    def _write(self, status: str) -> None:
+        if not distribute.is_chief():
+            return
+        self.content["status"] = status
+        self.directory.mkdir(parents=True, exist_ok=True)
+        bound, used = config.texts()
+        run_dir.write_text(self.directory / run_dir.CONFIG, bound)
+        run_dir.write_text(self.directory / run_dir.OPERATIVE, used)
+        run_dir.write_json(self.directory / run_dir.RUN, self.content)
+
+
+def _count(model: keras.Model) -> int:
+    return sum(
+        int(v.value.shape.num_elements() or 0)
+        for v in named_variables(model).values()
+        if v.trainable
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Commit of the clone that the package is in, if it is in one."""
+    root = pathlib.Path(keras_ssl.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True, text=True, check=False, timeout=10,
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,234 @@
+"""Pretraining: from parts to a run directory."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl import schedules
+from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
+from keras_ssl.callbacks.pictures import draw_curves, draw_views
+from keras_ssl.callbacks.recorder import Recorder
+from keras_ssl.core import config, console, distribute, run_dir
+from keras_ssl.core.registry import register
+from keras_ssl.data import pipeline, sources
+from keras_ssl.evaluation.data import EvaluationData
+from keras_ssl.methods.base import Method
+from keras_ssl.runs import encoders, records
+
+_SCALES: dict[str, Callable[[int], float]] = {
+    "linear": lambda batch_size: batch_size / 256,
+    "sqrt": lambda batch_size: batch_size**0.5,
+    "none": lambda batch_size: 1.0,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """What a command line says about a run, beside its configuration.
+
+    Attributes:
+        run_dir: Where the run leaves everything.
+        data_dir: Where TFDS keeps data.
+        seed: Seed of weights and views.
+        precision: Keras's dtype policy, for the record.
+        plugins: Modules that were loaded beside the project's own.
+        init_from: A run or an export whose encoder weights to start from.
+    """
+
+    run_dir: pathlib.Path
+    data_dir: str | None = None
+    seed: int = 0
+    precision: str = "float32"
+    plugins: tuple[str, ...] = ()
+    init_from: str | None = None
+
+
+@register("run")
+def train(
+    launch: Launch,
+    *,
+    method: Method,
+    views: Any,
+    optimizer: Callable[..., keras.optimizers.Optimizer],
+    learning_rate: Callable[..., schedules.Value],
+    data: str,
+    epochs: int,
+    batch_size: int,
+    split: str = "train",
+    learning_rate_scale: str = "linear",
+    checkpoint: Checkpoint | None = None,
+    evaluation: OnlineEvaluation | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    log_every_steps: int = 10,
+    steps_per_execution: int = 1,
+) -> dict[str, Any]:
+    """Trains a method and leaves config, checkpoints, logs and scores.
+
+    Call it inside a strategy's scope, so that the parts are made there. The same call
+    on the same directory goes on where the last one stopped.
+
+    Args:
+        launch: Directory, seed and the like.
+        method: The method, with its encoder.
+        views: `(images, seeds) -> views`.
+        optimizer: Makes an optimizer from `learning_rate=`.
+        learning_rate: Makes a function of the step from a `Clock`.
+        data: A source, such as `embedded:32`.
+        epochs: Passes over the data.
+        batch_size: Images in a global batch.
+        split: Split to train on.
+        learning_rate_scale: `linear` (times batch / 256), `sqrt` (times the root of
+            the batch) or `none`.
+        checkpoint: When to save; at every epoch by default.
+        evaluation: What to score, and when; nothing by default.
+        callbacks: Further Keras callbacks.
+        log_every_steps: Steps between lines of `metrics.jsonl`.
+        steps_per_execution: Steps between returns to Python.
+
+    Returns:
+        The contents of `run.json` at the end.
+
+    Raises:
+        ValueError: If the settings do not fit together, or the directory holds
+            another run.
+    """
+    begun = time.perf_counter()
+    local = distribute.local_batch_size(batch_size)
+    _check(epochs, learning_rate_scale, steps_per_execution)
+    records.check_directory(launch)
+    if launch.init_from:
+        encoders.read(launch.init_from)
+    source = sources.open_source(data, split, launch.data_dir)
+    per_epoch = pipeline.steps_per_epoch(source, batch_size)
+    _divides(per_epoch, steps_per_execution)
+    clock = schedules.Clock(epochs * per_epoch, per_epoch)
+    spec = pipeline.training_batches(source, views, batch_size, launch.seed).element_spec
+    size = int(spec["views"][0].shape[1])
+    whole = _evaluation_data(evaluation, source, launch, size)
+    method.setup(_local(spec, local), clock)
+    value, scale = learning_rate(clock), _SCALES[learning_rate_scale](batch_size)
+    rate = schedules.LearningRate(lambda step: scale * value(step))
+    method.compile(
+        optimizer=optimizer(learning_rate=rate), steps_per_execution=steps_per_execution
+    )
+    method.optimizer.build(method.trainable_variables)
+    config.check_used()
+
+    saver = checkpoint or Checkpoint()
+    start = saver.open(launch.run_dir / run_dir.CHECKPOINTS, method)
+    record = records.Record(launch, method, source, size, clock, batch_size)
+    record.begin(start)
+    logger = Recorder(
+        launch.run_dir,
+        batch_size,
+        clock.total_steps,
+        per_epoch,
+        start,
+        log_every_steps,
+        distribute.is_chief(),
+    )
+    hooks = [saver, logger, *callbacks]
+    if evaluation is not None and whole is not None:
+        evaluation.set_model(method)
+        evaluation.open(launch.run_dir, whole, logger.writer)
+        evaluation.begin()
+        hooks.insert(0, evaluation)
+    if launch.init_from and start == 0:
+        # After the baselines: they are to show an encoder that saw no data at all.
+        encoders.start_from(method.encoder, launch.init_from)
+        for memory in method.memories:
+            memory.on_built()
+    if start == 0 and distribute.is_chief():
+        draw_views(launch.run_dir / run_dir.VIEWS, source, views, launch.seed)
+    batches = pipeline.training_batches(source, views, batch_size, launch.seed, start)
+    with record.watch():
+        _fit(method, batches, epochs, clock, start, hooks)
+    saver.save()
+    if evaluation is not None and whole is not None:
+        evaluation.finish()
+        draw_curves(launch.run_dir)
+    logger.writer.flush()
+    return record.end(saver, logger, evaluation, time.perf_counter() - begun)
+
+
+def _fit(
+    method: Method,
+    batches: tf.data.Dataset,
+    epochs: int,
+    clock: schedules.Clock,
+    start: int,
+    hooks: list[keras.callbacks.Callback],
+) -> None:
+    """Runs Keras's `fit`, after the rest of an epoch that was stopped within."""
+    epoch, within = divmod(start, clock.steps_per_epoch)
+    settings = {"verbose": 0, "shuffle": False, "callbacks": hooks}
+    distributed = method.distribute_strategy.experimental_distribute_dataset(batches)
+    if within:
+        rest = clock.steps_per_epoch - within
+        method.fit(
+            distributed, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=rest,
+            **settings,
+        )
+        epoch += 1
+    if epoch < epochs:
+        method.fit(
+            distributed, initial_epoch=epoch, epochs=epochs,
+            steps_per_epoch=clock.steps_per_epoch, **settings,
+        )
+
+
+def _check(epochs: int, scale: str, steps_per_execution: int) -> None:
+    if epochs < 1 or steps_per_execution < 1:
+        raise ValueError(
+            "epochs and steps_per_execution must be at least 1, got "
+            f"{epochs} and {steps_per_execution}."
+        )
+    if scale not in _SCALES:
+        raise ValueError(
+            f"learning_rate_scale must be one of {', '.join(_SCALES)}; got {scale!r}."
+        )
+
+
+def _divides(per_epoch: int, steps_per_execution: int) -> None:
+    if per_epoch % steps_per_execution:
+        raise ValueError(
+            f"steps_per_execution {steps_per_execution} must divide the {per_epoch} "
+            "steps of an epoch."
+        )
+
+
+def _local(spec: dict[str, Any], rows: int) -> dict[str, Any]:
+    """The spec of a replica's share of a global batch."""
+    return tf.nest.map_structure(
+        lambda s: tf.TensorSpec([rows, *s.shape[1:]], s.dtype), spec
+    )
+
+
+def _evaluation_data(
+    evaluation: OnlineEvaluation | None,
+    source: sources.Source,
+    launch: Launch,
+    size: int,
+) -> EvaluationData | None:
+    """Opens what is scored on; nothing where the run's own data has no labels."""
+    if evaluation is None:
+        return None
+    if evaluation.data is None and source.labels is None:
+        console.say(
+            f"{source.name!r} has no labels, so the encoder is not scored while it trains. "
+            "Set OnlineEvaluation.data to a labelled set, or score the run later by "
+            "tools/evaluate.py --data=..."
+        )
+        return None
+    name = evaluation.data or source.name
+    train, test = (
+        sources.open_source(name, part, launch.data_dir)
+        for part in (evaluation.train_split, evaluation.test_split)
+    )
+    return EvaluationData(train, test, size)
