@@ -31,6 +31,8 @@ install() {
   fi
   echo "Installing keras_ssl$extras and what it needs (the first time some minutes)."
   "$venv/bin/python" -m pip install --quiet --upgrade pip
-  "$venv/bin/python" -m pip install --quiet --editable "$root$extras"
+  # setuptools warns of any editable installation; that is no concern here.
+  PYTHONWARNINGS=ignore "$venv/bin/python" -m pip install --quiet \
+    --editable "$root$extras"
   touch "$stamp"
 }

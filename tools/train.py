@@ -1,7 +1,6 @@
 """Pretrains an encoder; without flags, the quickstart recipe into runs/quickstart.
 
-Example: train.py --gin_file=methods/simclr.gin --gin_file=data/cifar10.gin \
-    --run_dir=runs/simclr_cifar10 --gin="SimCLR.temperature = 0.2"
+Example: train.py --gin_file=methods/simclr.gin --gin="SimCLR.temperature = 0.2"
 """
 
 import pathlib
@@ -13,26 +12,18 @@ try:
 except ModuleNotFoundError:
     import cli
 
-RUN_DIR = flags.DEFINE_string(
-    "run_dir", None, "Where the run leaves everything; runs/<recipe> by default."
-)
-GIN_FILE = flags.DEFINE_multi_string(
-    "gin_file", [], "Configuration by path or by its name below gin_configs/."
-)
+RUN_DIR = flags.DEFINE_string("run_dir", None, "runs/<recipe> by default.")
+GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Recipe, by path or name.")
 GIN = flags.DEFINE_multi_string("gin", [], "A binding, such as 'train.epochs = 10'.")
+STRATEGIES = ["auto", "one", "mirrored", "multiworker", "tpu"]
 STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    "auto",
-    ["auto", "one", "mirrored", "multiworker", "tpu"],
-    "How replicas share a batch; auto mirrors over several GPUs.",
+    "strategy", "auto", STRATEGIES, "How replicas share a batch; auto: over all GPUs."
 )
 TPU = flags.DEFINE_string("tpu", "", "Name of the TPU, for --strategy=tpu.")
 CPU_DEVICES = flags.DEFINE_integer("cpu_devices", 1, "Virtual CPUs, to try replicas.")
+PRECISIONS = ["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 PRECISION = flags.DEFINE_enum(
-    "precision",
-    "auto",
-    ["auto", "float32", "mixed_bfloat16", "mixed_float16"],
-    "auto takes bfloat16 where the device is fast at it.",
+    "precision", "auto", PRECISIONS, "auto: bfloat16 where the device is fast at it."
 )
 SEED = flags.DEFINE_integer("seed", 0, "Seed of weights and views.")
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
@@ -48,17 +39,17 @@ def main() -> int:
     files = GIN_FILE.value or ["methods/simclr.gin"]
     name = pathlib.Path(files[0]).stem if GIN_FILE.value else "quickstart"
     return launch.train(
-        run_dir=RUN_DIR.value or f"runs/{name}",
-        files=files,
-        bindings=GIN.value + ([f"data = {DATA.value!r}"] if DATA.value else []),
-        strategy=STRATEGY.value,
-        tpu=TPU.value,
-        cpu_devices=CPU_DEVICES.value,
-        precision=PRECISION.value,
-        seed=SEED.value,
-        plugins=PLUGIN.value,
-        data_dir=DATA_DIR.value,
-        init_from=INIT_FROM.value,
+        RUN_DIR.value or f"runs/{name}",
+        files,
+        GIN.value + ([f"data = {DATA.value!r}"] if DATA.value else []),
+        STRATEGY.value,
+        TPU.value,
+        CPU_DEVICES.value,
+        PRECISION.value,
+        SEED.value,
+        PLUGIN.value,
+        DATA_DIR.value,
+        INIT_FROM.value,
     )
 
 

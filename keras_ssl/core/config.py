@@ -10,36 +10,23 @@ import os
 import pathlib
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import gin
-from gin import config_parser
 
 from keras_ssl.core import registry
+from keras_ssl.core.gin_text import (
+    Binding,
+    Reference,
+    is_used,
+    read,
+    references,
+    seen_from,
+    show,
+)
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
-
-
-class Binding(NamedTuple):
-    """One parameter of a configuration; a macro has neither name nor scope."""
-
-    scope: str
-    part: str
-    name: str
-    value: Any
-
-    def __str__(self) -> str:
-        return "/".join(filter(None, [self.scope, self.part])) + (
-            f".{self.name}" if self.name else ""
-        )
-
-
-class Reference(NamedTuple):
-    """A value `@scope/Part` or `@scope/Part()`."""
-
-    scope: str
-    part: str
 
 
 def root() -> pathlib.Path:
@@ -90,7 +77,7 @@ def parse(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
     for line in bindings:
         _parse_one(line, f"--gin={line!r}")
     # What a later line replaced may leave bindings behind that were meant for it.
-    _DROPPED.difference_update(_references(_bindings(gin.config_str())))
+    _DROPPED.difference_update(references(read(gin.config_str())))
     try:
         gin.finalize()
     except ValueError as error:
@@ -120,7 +107,7 @@ def differences(old: str, new: str) -> list[str]:
     """Bindings that differ between two configurations, as readable lines."""
 
     def table(text: str) -> dict[str, str]:
-        return {str(b): _show(b.value) for b in _bindings(text)}
+        return {str(b): show(b.value) for b in read(text)}
 
     a, b = table(old), table(new)
     return [
@@ -140,14 +127,14 @@ def check_used() -> None:
     Raises:
         ValueError: If a binding was not used.
     """
-    used = _bindings(gin.operative_config_str())
-    unused = [b for b in _bindings(gin.config_str()) if not _is_used(b, used)]
+    used = list(read(gin.operative_config_str()))
+    unused = [b for b in read(gin.config_str()) if not is_used(b, used)]
     for binding in _unforgiven(unused):
-        known = {str(b._replace(scope=s)) for b in used for s in _prefixes(b.scope)}
+        known = {str(b._replace(scope=s)) for b in used for s in seen_from(b.scope)}
         close = difflib.get_close_matches(str(binding), known, n=1, cutoff=0.6)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"Nothing uses the binding '{binding} = {_show(binding.value)}'.{hint} "
+            f"Nothing uses the binding '{binding} = {show(binding.value)}'.{hint} "
             "Remove it, or bind a part that this run has."
         )
 
@@ -181,46 +168,12 @@ def optional(parts: Sequence[str] = ()) -> tuple[str, ...]:
 _DROPPED: set[Reference] = set()
 
 
-class _Delegate(config_parser.ParserDelegate):
-    """Keeps references as data instead of building them."""
-
-    def configurable_reference(self, scoped_name: str, evaluate: bool) -> Reference:
-        scope, _, part = scoped_name.rpartition("/")
-        return Reference(scope, part.split(".")[-1])
-
-    def macro(self, macro_name: str) -> str:
-        return f"%{macro_name}"
-
-
-def _bindings(text: str) -> list[Binding]:
-    """Reads a configuration back into its bindings, without building anything."""
-    return list(_statements(text))
-
-
-def _binding(statement: config_parser.BindingStatement) -> Binding:
-    part = statement.selector.split(".")[-1]
-    return Binding(statement.scope, part, statement.arg_name, statement.value)
-
-
-def _references(bindings: Iterable[Binding]) -> Iterator[Reference]:
-    for binding in bindings:
-        stack = [binding.value]
-        while stack:
-            value = stack.pop()
-            if isinstance(value, Reference):
-                yield value
-            elif isinstance(value, dict):
-                stack.extend([*value, *value.values()])
-            elif isinstance(value, list | tuple):
-                stack.extend(value)
-
-
 def _parse_one(text: str, where: str) -> None:
     # gin logs an error for each folder of its search path that lacks an include.
     logging.disable(logging.CRITICAL)
     try:
         gin.parse_config(text)
-        _DROPPED.update(_references(_statements(text)))
+        _DROPPED.update(references(read(text, _included)))
     except (ValueError, SyntaxError, tokenize.TokenError, OSError) as error:
         said = str(error)
         raise ValueError(
@@ -230,14 +183,8 @@ def _parse_one(text: str, where: str) -> None:
         logging.disable(logging.NOTSET)
 
 
-def _statements(text: str) -> Iterator[Binding]:
-    """All bindings of a configuration and of what it includes, replaced ones too."""
-    for statement in config_parser.ConfigParser(text, _Delegate()):
-        if isinstance(statement, config_parser.IncludeStatement):
-            path = pathlib.Path(find(statement.filename))
-            yield from _statements(path.read_text(encoding="utf-8"))
-        elif isinstance(statement, config_parser.BindingStatement):
-            yield _binding(statement)
+def _included(name: str) -> str:
+    return pathlib.Path(find(name)).read_text(encoding="utf-8")
 
 
 def _suggest(error: str) -> str:
@@ -255,20 +202,6 @@ def _suggest(error: str) -> str:
     return ""
 
 
-def _prefixes(scope: str) -> list[str]:
-    """`a/b` -> `['', 'a', 'a/b']`: the scopes whose bindings a call sees."""
-    names = scope.split("/") if scope else []
-    return ["/".join(names[:i]) for i in range(len(names) + 1)]
-
-
-def _is_used(binding: Binding, used: Iterable[Binding]) -> bool:
-    return any(
-        (u.part, u.name) == (binding.part, binding.name)
-        and binding.scope in _prefixes(u.scope)
-        for u in used
-    )
-
-
 def _unforgiven(unused: list[Binding]) -> list[Binding]:
     """Drops bindings of replaced and of optional parts, and what only those used."""
     dropped, left = set(_DROPPED), list(unused)
@@ -278,22 +211,14 @@ def _unforgiven(unused: list[Binding]) -> list[Binding]:
             b
             for b in left
             if b.part in forgiven
-            or any(b.part == r.part and b.scope in _prefixes(r.scope) for r in dropped)
+            or any(b.part == r.part and b.scope in seen_from(r.scope) for r in dropped)
         ]
         if not gone:
             return left
         left = [b for b in left if b not in gone]
-        dropped.update(_references(gone))
+        dropped.update(references(gone))
         forgiven |= {
             b.value[1:]
             for b in gone
             if isinstance(b.value, str) and b.value.startswith("%")
         }
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Reference):
-        return f"@{'/'.join(filter(None, value))}"
-    if isinstance(value, str) and value.startswith("%"):
-        return value
-    return repr(value)

@@ -23,7 +23,8 @@ def load(
         precision: Dtype policy to compute in; the run's if None.
 
     Returns:
-        `(encoder, meta)`; `meta` has `name`, `config`, `image_size`, `precision`, `step`.
+        `(encoder, meta)`; `meta` has `name`, `config`, `image_size`, `precision` and
+        `step`.
 
     Raises:
         ValueError: If there is neither, no checkpoint, or weights that do not fit.

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_ssl.core import config, console, distribute, registry, run_dir
 from keras_ssl.runs import export
-from keras_ssl.runs.train import Launch
+from keras_ssl.runs.records import Launch
 
 _PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -131,7 +131,7 @@ def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
     ):
         if (folder / name).exists():
             console.say(f"{what + ':':<23}{folder / name}")
-    console.say(f"Watch it:              tensorboard --logdir={folder / run_dir.TENSORBOARD}")
+    console.say(f"{'Watch it:':<23}tensorboard --logdir={folder / run_dir.TENSORBOARD}")
 
 
 def _table(folder: pathlib.Path, step: int) -> list[dict[str, str]]:

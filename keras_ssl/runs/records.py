@@ -1,6 +1,7 @@
 """What a run writes about itself: config.gin, operative_config.gin, run.json."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import pathlib
 import platform
@@ -20,13 +21,33 @@ if TYPE_CHECKING:
     from keras_ssl.callbacks.recorder import Recorder
     from keras_ssl.data.sources import Source
     from keras_ssl.methods.base import Method
-    from keras_ssl.runs.train import Launch
     from keras_ssl.schedules import Clock
 
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "tensorflow-datasets", "gin-config")
 
 
-def check_directory(launch: "Launch") -> None:
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """What a command line says about a run, beside its configuration.
+
+    Attributes:
+        run_dir: Where the run leaves everything.
+        data_dir: Where TFDS keeps data.
+        seed: Seed of weights and views.
+        precision: Keras's dtype policy, for the record.
+        plugins: Modules that were loaded beside the project's own.
+        init_from: A run or an export whose encoder weights to start from.
+    """
+
+    run_dir: pathlib.Path
+    data_dir: str | None = None
+    seed: int = 0
+    precision: str = "float32"
+    plugins: tuple[str, ...] = ()
+    init_from: str | None = None
+
+
+def check_directory(launch: Launch) -> None:
     """Refuses a directory that holds another run.
 
     Raises:
@@ -65,7 +86,7 @@ class Record:
 
     def __init__(
         self,
-        launch: "Launch",
+        launch: Launch,
         method: "Method",
         source: "Source",
         size: int,
@@ -188,7 +209,10 @@ def _commit() -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True, text=True, check=False, timeout=10,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
         )
     except OSError:
         return None

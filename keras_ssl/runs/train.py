@@ -1,7 +1,6 @@
 """Pretraining: from parts to a run directory."""
 
-import dataclasses
-import pathlib
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,33 +19,13 @@ from keras_ssl.data import pipeline, sources
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method
 from keras_ssl.runs import encoders, records
+from keras_ssl.runs.records import Launch
 
 _SCALES: dict[str, Callable[[int], float]] = {
     "linear": lambda batch_size: batch_size / 256,
     "sqrt": lambda batch_size: batch_size**0.5,
     "none": lambda batch_size: 1.0,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Launch:
-    """What a command line says about a run, beside its configuration.
-
-    Attributes:
-        run_dir: Where the run leaves everything.
-        data_dir: Where TFDS keeps data.
-        seed: Seed of weights and views.
-        precision: Keras's dtype policy, for the record.
-        plugins: Modules that were loaded beside the project's own.
-        init_from: A run or an export whose encoder weights to start from.
-    """
-
-    run_dir: pathlib.Path
-    data_dir: str | None = None
-    seed: int = 0
-    precision: str = "float32"
-    plugins: tuple[str, ...] = ()
-    init_from: str | None = None
 
 
 @register("run")
@@ -108,7 +87,10 @@ def train(
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
     _divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch)
-    spec = pipeline.training_batches(source, views, batch_size, launch.seed).element_spec
+    batches = functools.partial(
+        pipeline.training_batches, source, views, batch_size, launch.seed
+    )
+    spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
     whole = _evaluation_data(evaluation, source, launch, size)
     method.setup(_local(spec, local), clock)
@@ -146,7 +128,6 @@ def train(
             memory.on_built()
     if start == 0 and distribute.is_chief():
         draw_views(launch.run_dir / run_dir.VIEWS, source, views, launch.seed)
-    batches = pipeline.training_batches(source, views, batch_size, launch.seed, start)
     with record.watch():
         _fit(method, batches, epochs, clock, start, hooks)
     saver.save()
@@ -159,28 +140,31 @@ def train(
 
 def _fit(
     method: Method,
-    batches: tf.data.Dataset,
+    batches: Callable[[int], tf.data.Dataset],
     epochs: int,
     clock: schedules.Clock,
     start: int,
     hooks: list[keras.callbacks.Callback],
 ) -> None:
     """Runs Keras's `fit`, after the rest of an epoch that was stopped within."""
+    strategy = method.distribute_strategy
     epoch, within = divmod(start, clock.steps_per_epoch)
-    settings = {"verbose": 0, "shuffle": False, "callbacks": hooks}
-    distributed = method.distribute_strategy.experimental_distribute_dataset(batches)
+    parts = [(epoch, epochs, clock.steps_per_epoch)]
     if within:
         rest = clock.steps_per_epoch - within
-        method.fit(
-            distributed, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=rest,
-            **settings,
-        )
-        epoch += 1
-    if epoch < epochs:
-        method.fit(
-            distributed, initial_epoch=epoch, epochs=epochs,
-            steps_per_epoch=clock.steps_per_epoch, **settings,
-        )
+        parts = [(epoch, epoch + 1, rest), (epoch + 1, epochs, clock.steps_per_epoch)]
+    for first, last, steps in parts:
+        if first < last:
+            method.fit(
+                strategy.experimental_distribute_dataset(batches(start)),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=steps,
+                callbacks=hooks,
+                shuffle=False,
+                verbose=0,
+            )
+            start += steps * (last - first)
 
 
 def _check(epochs: int, scale: str, steps_per_execution: int) -> None:
@@ -221,9 +205,9 @@ def _evaluation_data(
         return None
     if evaluation.data is None and source.labels is None:
         console.say(
-            f"{source.name!r} has no labels, so the encoder is not scored while it trains. "
-            "Set OnlineEvaluation.data to a labelled set, or score the run later by "
-            "tools/evaluate.py --data=..."
+            f"{source.name!r} has no labels, so the encoder is not scored while it "
+            "trains. Set OnlineEvaluation.data to a labelled set, or score the run "
+            "later by tools/evaluate.py --data=..."
         )
         return None
     name = evaluation.data or source.name

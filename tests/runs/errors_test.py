@@ -75,8 +75,11 @@ def test_unlabelled_set_where_labels_are_needed(tmp_path):
     for i, image in enumerate(harness.images(64)):
         tf.io.write_file(f"{tmp_path}/images/{i}.png", tf.io.encode_png(image))
     name = f"folder:{tmp_path}/images"
-    text = said(tmp_path, f"OnlineEvaluation.data = {name!r}",
-                "OnlineEvaluation.test_split = 'train'")
+    text = said(
+        tmp_path,
+        f"OnlineEvaluation.data = {name!r}",
+        "OnlineEvaluation.test_split = 'train'",
+    )
     assert "needs labels" in text
     assert "?labels=folders" in text
 
@@ -111,8 +114,9 @@ def test_no_such_run_or_checkpoint(tmp_path):
 
 def test_loss_that_is_no_number_ends_the_run(tmp_path):
     bindings = ["rate/cosine.base = 1e38", "rate/cosine.warmup_epochs = 0"]
+    bindings += ["train.evaluation = None"]
     with pytest.raises(FloatingPointError, match="Lower the learning rate"):
-        launch.train(str(tmp_path / "run"), TINY, [*bindings, "train.evaluation = None"])
+        launch.train(str(tmp_path / "run"), TINY, bindings)
     assert run_dir.read_json(tmp_path / "run" / run_dir.RUN)["status"] == "failed"
 
 
