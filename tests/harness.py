@@ -40,7 +40,15 @@ def images(count, size=32, seed=0):
 class Bench:
     """A method built from its recipe, with an optimizer, and its batches."""
 
-    def __init__(self, entry, gin_file=None, precision="float32", seed=0, rows=BATCH):
+    def __init__(
+        self,
+        entry,
+        gin_file=None,
+        precision="float32",
+        seed=0,
+        rows=BATCH,
+        optimizer=None,
+    ):
         keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(seed)
         config.parse([recipe(entry, gin_file), "tiny.gin"])
@@ -52,10 +60,10 @@ class Bench:
             lambda x: tf.TensorSpec([local, *x.shape[1:]], x.dtype), self.batch(0)
         )
         self.method.setup(spec, CLOCK)
-        optimizer = config.value("train", "optimizer")
+        optimizer = optimizer or config.value("train", "optimizer")
         rate = config.value("train", "learning_rate")(CLOCK)
         self.method.compile(
-            optimizer=optimizer(learning_rate=LearningRate(lambda s: 0.2 * rate(s + 4)))
+            optimizer=optimizer(learning_rate=LearningRate(lambda s: rate(s + 4)))
         )
         self.method.optimizer.build(self.method.trainable_variables)
 

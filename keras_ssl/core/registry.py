@@ -91,7 +91,9 @@ def register(kind: str, name: str | None = None) -> Callable[[_T], _T]:
                 "first line is what lists and errors show."
             )
         if taken is None:
-            gin.register(key[1], module=target.__module__)(target)
+            # Parsing locks gin; a plugin may come later.
+            with gin.unlock_config():
+                gin.register(key[1], module=target.__module__)(target)
         _ENTRIES[key] = Entry(kind, key[1], target, summary)
         return target
 

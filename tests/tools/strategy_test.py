@@ -6,6 +6,10 @@ import sys
 import pytest
 
 from keras_ssl.core import run_dir
+from keras_ssl.runs import launch
+
+FILES = ["methods/simclr.gin", "tiny.gin"]
+BINDINGS = ["train.evaluation = None"]
 
 
 @pytest.fixture(scope="module")
@@ -15,30 +19,31 @@ def trained(pytestconfig, tmp_path_factory):
 
     def train(name, *words):
         tool = pytestconfig.rootpath / "tools" / "train.py"
-        common = ["--gin_file=methods/simclr.gin", "--gin_file=tiny.gin"]
+        common = [f"--gin_file={file}" for file in FILES]
+        common += [f"--gin={binding}" for binding in BINDINGS]
         common += ["--precision=float32", f"--run_dir={folder / name}"]
-        common += ["--gin=OnlineEvaluation.every_epochs = 0"]
         command = [sys.executable, tool, *common, *words]
         return subprocess.run(command, capture_output=True, text=True), folder / name
 
     return train
 
 
-def test_two_replicas_train_as_one(trained):
-    runs = {}
-    for name, words in (
-        ("one", ["--strategy=one"]),
-        ("two", ["--strategy=mirrored", "--cpu_devices=2"]),
-    ):
-        done, folder = trained(name, *words)
-        assert done.returncode == 0, done.stderr
-        runs[name] = run_dir.read_lines(folder / run_dir.METRICS)
+def test_two_replicas_train_as_one(trained, tmp_path):
+    done, folder = trained("two", "--strategy=mirrored", "--cpu_devices=2")
+    assert done.returncode == 0, done.stderr
     record = run_dir.read_json(folder / run_dir.RUN)
     assert record["devices"] == "MirroredStrategy x2 CPU"
     assert (folder / run_dir.EXPORT / "saved_model.pb").exists()
-    for one, two in zip(runs["one"], runs["two"], strict=True):
-        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
-        assert two["learning_rate"] == one["learning_rate"]
+    launch.train(
+        str(tmp_path / "one"), FILES, BINDINGS, strategy="one", precision="float32"
+    )
+    one = run_dir.read_lines(tmp_path / "one" / run_dir.METRICS)
+    two = run_dir.read_lines(folder / run_dir.METRICS)
+    for a, b in zip(one, two, strict=True):
+        # Adam turns the rounding of a tiny gradient into a step of full size.
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-3)
+        assert b["learning_rate"] == a["learning_rate"]
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-5)
 
 
 def test_batch_that_replicas_cannot_share(trained):
