@@ -42,7 +42,7 @@ def quickstart():
         "",
         f"{record['total_steps']} steps of {record['batch_size']} images, "
         f"{record['parameters']['encoder']:,} parameters in the encoder, "
-        f"{record['precision']}, {console.duration(seconds["total"])} (minutes:seconds) in all, "
+        f"{record['precision']}, {console.duration(seconds['total'])} in all, "
         f"of which scoring during training "
         f"{seconds['online_evaluation'] / seconds['training']:.1%} of the training "
         f"time. Command: `tools/quickstart.sh`; record: `docs/quickstart/`.",

@@ -18,9 +18,9 @@ from keras_ssl.evaluation.data import EvaluationData, frozen, raw_pixels
 class OnlineEvaluation(keras.callbacks.Callback):
     """Runs evaluations before, during and after training.
 
-    Before training the whole splits are scored by the untrained encoder and by raw
-    pixels, the baselines; during training parts of them, so that it costs little; at
-    the end the whole again.
+    Before training the untrained encoder and raw pixels are scored, the baselines; at
+    the end the trained encoder, on the same images; in between a few of them, so that
+    it costs little. `tools/evaluate.py` scores a run on whole sets.
 
     Args:
         evaluations: Evaluations with `run(encode, data)` and `protocol()`.
@@ -28,8 +28,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
         train_split: Split that probes learn from.
         test_split: Split that they are scored on.
         every_epochs: Epochs between evaluations; 0 for none but the last.
-        train_limit: Train images used during training.
-        test_limit: Test images used during training.
+        limits: Most train and test images used before and after training.
+        online_limits: Most train and test images used in between.
 
     Raises:
         ValueError: If there is no evaluation or a number is out of range.
@@ -42,21 +42,21 @@ class OnlineEvaluation(keras.callbacks.Callback):
         train_split: str = "train",
         test_split: str = "test",
         every_epochs: int = 5,
-        train_limit: int = 2500,
-        test_limit: int = 500,
+        limits: tuple[int, int] = (10_000, 10_000),
+        online_limits: tuple[int, int] = (2500, 500),
     ) -> None:
         super().__init__()
         if not evaluations:
             raise ValueError("OnlineEvaluation needs at least one evaluation.")
-        if every_epochs < 0 or min(train_limit, test_limit) < 1:
+        if every_epochs < 0 or min(*limits, *online_limits) < 1:
             raise ValueError(
                 "every_epochs must be at least 0 and the limits at least 1; got "
-                f"{every_epochs}, {train_limit} and {test_limit}."
+                f"{every_epochs}, {limits} and {online_limits}."
             )
         self.evaluations = tuple(evaluations)
         self.data, self.every_epochs = data, every_epochs
         self.train_split, self.test_split = train_split, test_split
-        self.train_limit, self.test_limit = train_limit, test_limit
+        self.limits, self.online_limits = limits, online_limits
         self.seconds = 0.0
         self.results: list[dict[str, Any]] = []
 
@@ -70,7 +70,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
 
         Args:
             directory: The run's directory.
-            whole: Both splits in full.
+            whole: What is scored before and after training.
             writer: TensorBoard's.
         """
         self.directory, self.whole, self.writer = directory, whole, writer
@@ -78,8 +78,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
             whole.train,
             whole.test,
             whole.size,
-            train_limit=self.train_limit,
-            test_limit=self.test_limit,
+            *self.online_limits,
         )
         self.results = run_dir.read_lines(directory / run_dir.EVALUATIONS)
 
@@ -110,6 +109,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
         self.encode = frozen(self.model.encoder)
         known = {(r["step"], r["subject"]) for r in self.results}
         if (0, "raw_pixels") not in known:
+            console.say("Scoring the baselines first.")
             self.score("raw_pixels", raw_pixels, self.whole)
         if self.step() == 0 and (0, "random_init") not in known:
             self.score("random_init", self.encode, self.whole)

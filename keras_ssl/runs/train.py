@@ -116,26 +116,27 @@ def train(
         distribute.is_chief(),
     )
     hooks = [saver, logger, *callbacks]
-    if evaluation is not None and whole is not None:
-        evaluation.set_model(method)
-        evaluation.open(launch.run_dir, whole, logger.writer)
-        evaluation.begin()
-        hooks.insert(0, evaluation)
-    if launch.init_from and start == 0:
-        # After the baselines: they are to show an encoder that saw no data at all.
-        encoders.start_from(method.encoder, launch.init_from)
-        for memory in method.memories:
-            memory.on_built()
-    if start == 0 and distribute.is_chief():
-        draw_views(launch.run_dir / run_dir.VIEWS, source, views, launch.seed)
+    scored = evaluation if whole is not None else None
     with record.watch():
+        if scored is not None and whole is not None:
+            scored.set_model(method)
+            scored.open(launch.run_dir, whole, logger.writer)
+            scored.begin()
+            hooks.insert(0, scored)
+        if launch.init_from and start == 0:
+            # After the baselines: they show an encoder that saw no data at all.
+            encoders.start_from(method.encoder, launch.init_from)
+            for memory in method.memories:
+                memory.on_built()
+        if start == 0 and distribute.is_chief():
+            draw_views(launch.run_dir / run_dir.VIEWS, source, views, launch.seed)
         _fit(method, batches, epochs, clock, start, hooks)
-    saver.save()
-    if evaluation is not None and whole is not None:
-        evaluation.finish()
-        draw_curves(launch.run_dir)
+        saver.save()
+        if scored is not None:
+            scored.finish()
+            draw_curves(launch.run_dir)
     logger.writer.flush()
-    return record.end(saver, logger, evaluation, time.perf_counter() - begun)
+    return record.end(saver, logger, scored, time.perf_counter() - begun)
 
 
 def _fit(
@@ -215,4 +216,4 @@ def _evaluation_data(
         sources.open_source(name, part, launch.data_dir)
         for part in (evaluation.train_split, evaluation.test_split)
     )
-    return EvaluationData(train, test, size)
+    return EvaluationData(train, test, size, *evaluation.limits)
