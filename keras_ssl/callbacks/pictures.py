@@ -84,7 +84,12 @@ def draw_curves(directory: pathlib.Path) -> None:
         if line:
             x, y = np.array(line).T
             right.plot(x, y, color=f"C{color}", marker="o", label=f"{name}, trained")
-    right.set(xlabel="step", ylabel="top-1", title="frozen features", ylim=(0, 1))
+    right.set(
+        xlabel="step",
+        ylabel="top-1",
+        title="frozen features (in between: on fewer images)",
+        ylim=(0, 1),
+    )
     right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     _save(figure, directory / run_dir.CURVES)
 
