@@ -89,8 +89,10 @@ class Recorder(keras.callbacks.Callback):
         row |= {
             "learning_rate": float(self.model.optimizer.learning_rate),
             "images_per_second": self._steps * self.batch_size / self._seconds,
-            "data_wait": self._waiting / self._seconds,
         }
+        # Several steps to an execution fetch their data inside it, unseen from here.
+        if self.model.steps_per_execution == 1:
+            row["data_wait"] = self._waiting / self._seconds
         line: dict[str, Any] = {
             "step": self.step,
             "epoch": self.step / self.steps_per_epoch,
@@ -122,12 +124,14 @@ class Recorder(keras.callbacks.Callback):
         # Evaluations and saves so far are part of the pace.
         left = (now - self._begun) / done * (self.total_steps - self.step)
         share = self.step / self.total_steps
+        waiting = (
+            f"waiting for data {row['data_wait']:.0%}  " if "data_wait" in row else ""
+        )
         text = (
             f"step {self.step}/{self.total_steps} ({share:.0%})  "
             f"loss {row.get('loss', math.nan):.4f}  "
             f"{row['images_per_second']:,.0f} images/s  "
-            f"waiting for data {row['data_wait']:.0%}  "
-            f"{console.duration(left)} left"
+            f"{waiting}{console.duration(left)} left"
         )
         if console.interactive():
             console.overwrite(text + ("\n" if last else ""))

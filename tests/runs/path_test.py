@@ -100,6 +100,17 @@ def test_operative_config_repeats_the_run(run, tmp_path):
     assert again["weights_digest"] == old["weights_digest"]
 
 
+def test_several_steps_an_execution_give_the_same(run, tmp_path):
+    words = ["train.evaluation = None", "train.steps_per_execution = 2"]
+    launch.train(str(tmp_path / "two"), TINY, words, precision="float32")
+    record = run_dir.read_json(tmp_path / "two" / run_dir.RUN)
+    digest = run_dir.read_json(run / run_dir.RUN)["weights_digest"]
+    assert record["weights_digest"] == digest
+    rows = run_dir.read_lines(tmp_path / "two" / run_dir.METRICS)
+    assert [row["step"] for row in rows] == [2, 4, 6, 8]
+    assert "data_wait" not in rows[0]
+
+
 def test_other_seed_is_another_run(run, tmp_path):
     other = ["train.evaluation = None"]
     launch.train(str(tmp_path / "seed"), TINY, other, precision="float32", seed=1)
