@@ -122,7 +122,8 @@ def train(
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
             scored.begin()
-            hooks.insert(0, scored)
+            # After the save: a stop while scoring must not cost the epoch.
+            hooks.append(scored)
         if launch.init_from and start == 0:
             # After the baselines: they show an encoder that saw no data at all.
             encoders.start_from(method.encoder, launch.init_from)
