@@ -5,8 +5,8 @@ import functools
 
 import tensorflow as tf
 
-from keras_ssl.augmentations import randomness
 from keras_ssl.augmentations.steps import Step
+from keras_ssl.core import randomness
 
 
 class Views(abc.ABC):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations import randomness, steps, views
+from keras_ssl.augmentations import steps, views
 from keras_ssl.augmentations.policies.simclr import SimCLRViews
-from keras_ssl.core import registry
+from keras_ssl.core import randomness, registry
 
 # One small instance for most tests: equal recipes share their compiled programs.
 SMALL = SimCLRViews(size=12, blur=0.5)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations import functional, randomness, steps
+from keras_ssl.augmentations import functional, steps
+from keras_ssl.core import randomness
 
 SEEDS = tf.stack([tf.range(4000), tf.fill([4000], 1)], axis=1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations import randomness
+from keras_ssl.core import randomness
 
 
 def consecutive_seeds(n):

@@ -1,0 +1,1 @@
+"""Weights from the checkpoints that the papers released."""
