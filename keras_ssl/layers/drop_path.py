@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from keras_ssl.core import randomness
 
-# Streams of an example's seed below this one are for masks and the like.
-_FIRST_STREAM = 1 << 20
+# Draws of a step below this one are for masks and the like.
+_FIRST_STREAM = 1 << 16
 
 
 def drop_path(
@@ -23,6 +23,6 @@ def drop_path(
     Returns:
         `branch`, with rows of zeros, the rest divided by `1 - rate`.
     """
-    kept = randomness.uniforms(seeds, _FIRST_STREAM + stream, 1) >= rate
+    kept = randomness.step_uniforms(seeds, 1, _FIRST_STREAM + stream) >= rate
     factor = tf.cast(kept, branch.dtype) / (1.0 - rate)
     return branch * tf.reshape(factor, [-1] + [1] * (len(branch.shape) - 1))
