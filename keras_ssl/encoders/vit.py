@@ -13,14 +13,15 @@ import tensorflow as tf
 from keras_ssl import ops
 from keras_ssl.core.registry import register
 from keras_ssl.encoders.base import Encoder
-from keras_ssl.layers.patch_embedding import PatchEmbedding
-from keras_ssl.layers.transformer import EPSILON, TransformerBlock
+from keras_ssl.layers.initializers import kernel_initializer
+from keras_ssl.layers.layer_norm import LayerNorm
+from keras_ssl.layers.transformer import TransformerBlock
 
-_FIXED: dict[str, Callable[..., tf.Tensor]] = {
+FIXED_POSITIONS: dict[str, Callable[..., tf.Tensor]] = {
     "sincos": ops.sincos_position_embedding_2d,
     "moco_v3": ops.moco_v3_position_embedding,
 }
-POSITIONS = ("learned", *_FIXED)
+POSITIONS = ("learned", *FIXED_POSITIONS)
 POOLING = ("class", "mean")
 
 
@@ -94,8 +95,18 @@ class ViT(Encoder):
         self.positions, self.pooling, self.image_size = positions, pooling, image_size
         self.drop_path, self.init = drop_path, init
         self.feature_dim = width
-        self.patches = PatchEmbedding(
-            width, patch_size, init, name="patches", dtype=self.dtype_policy
+        # A convolution whose stride is its size; on a CPU the dense layer is faster,
+        # in bfloat16 up to 20 times.
+        self.patches = keras.layers.Dense(
+            width,
+            kernel_initializer=(
+                # As PyTorch's convolutions, which DINO leaves as they are.
+                keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+                if init == "normal"
+                else kernel_initializer(init)
+            ),
+            name="patches",
+            dtype=self.dtype_policy,
         )
         self.blocks = [
             TransformerBlock(
@@ -110,9 +121,7 @@ class ViT(Encoder):
             )
             for i in range(depth)
         ]
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=EPSILON, name="norm", dtype=self.dtype_policy
-        )
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
         self.grid(image_size, image_size)
 
     def build(self, input_shape: Any = None) -> None:
@@ -121,7 +130,8 @@ class ViT(Encoder):
         learned = self.positions == "learned"
 
         def table(shape: Any, dtype: Any = None) -> tf.Tensor:
-            made = _FIXED[self.positions](self.width, (rows, columns), class_token=True)
+            fixed = FIXED_POSITIONS[self.positions]
+            made = fixed(self.width, (rows, columns), class_token=True)
             return tf.cast(made[None], dtype or tf.float32)
 
         # As MoCo v3's; the others' is that of every other token.
@@ -139,10 +149,11 @@ class ViT(Encoder):
             ),
             trainable=learned,
         )
-        self.patches.build((None, None, None, 3))
+        self.patches.build((None, None, self.patch_size**2 * 3))
         tokens = (None, None, self.width)
-        for layer in (*self.blocks, self.norm):
-            layer.build(tokens)
+        for block in self.blocks:
+            block.build(tokens)
+        self.norm.build(tokens)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches in an image.
@@ -169,13 +180,12 @@ class ViT(Encoder):
             `(1, 1 + patches, width)` float32.
         """
         self._make_variables()
-        grid, own = self.grid(height, width), self.grid(*[self.image_size] * 2)
-        table = tf.cast(self.position_table.value, tf.float32)
-        if grid == own:
-            return table
-        offset = 0.1 if self.positions == "learned" else 0.0
-        patches = ops.interpolate_positions(table[:, 1:], own, grid, offset)
-        return tf.concat([table[:, :1], patches], axis=1)
+        return ops.interpolate_positions(
+            tf.cast(self.position_table.value, tf.float32),
+            self.grid(self.image_size, self.image_size),
+            self.grid(height, width),
+            offset=0.1 if self.positions == "learned" else 0.0,
+        )
 
     def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Patches as tokens, with their positions, without the class token.
@@ -190,7 +200,7 @@ class ViT(Encoder):
         del training
         self._make_variables()
         positions = self.positions_for(*images.shape[1:3])[:, 1:]
-        tokens = self.patches(self.normalize(images))
+        tokens = self.patches(ops.patchify(self.normalize(images), self.patch_size))
         return tokens + tf.cast(positions, tokens.dtype)
 
     def encode(

@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras_ssl import ops
 from keras_ssl.core.registry import register
 from keras_ssl.layers.initializers import kernel_initializer
-from keras_ssl.layers.transformer import EPSILON, TransformerBlock
+from keras_ssl.layers.layer_norm import LayerNorm
+from keras_ssl.layers.transformer import TransformerBlock
 
 
 @register("head")
@@ -82,9 +83,7 @@ class MAEDecoder(keras.layers.Layer):
             )
             for i in range(depth)
         ]
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=EPSILON, name="norm", dtype=self.dtype_policy
-        )
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
         self.predict = dense(patch_size**2 * 3, "predict")
 
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
@@ -121,10 +120,7 @@ class MAEDecoder(keras.layers.Layer):
                 f"{self.name} needs the patches of a square image, got {patches}."
             )
         table = tf.cast(self.position_table.value, tf.float32)
-        if side == own:
-            return table
-        rest = ops.interpolate_positions(table[:, 1:], (own, own), (side, side))
-        return tf.concat([table[:, :1], rest], axis=1)
+        return ops.interpolate_positions(table, (own, own), (side, side))
 
     def call(
         self, tokens: tf.Tensor, ids_restore: tf.Tensor, training: bool = False

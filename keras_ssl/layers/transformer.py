@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_ssl.layers.attention import Attention
 from keras_ssl.layers.drop_path import drop_path
+from keras_ssl.layers.gelu import gelu
 from keras_ssl.layers.initializers import kernel_initializer
-
-EPSILON = 1e-6  # Of every norm, as in timm; Keras has 1e-3.
+from keras_ssl.layers.layer_norm import LayerNorm
 
 
 @keras.saving.register_keras_serializable("keras_ssl")
@@ -58,12 +58,11 @@ class TransformerBlock(keras.layers.Layer):
             kernel = kernel_initializer(self.init)
             return part(keras.layers.Dense, size, kernel_initializer=kernel, name=name)
 
-        norm = keras.layers.LayerNormalization
-        self.norm1 = part(norm, epsilon=EPSILON, name="norm1")
+        self.norm1 = part(LayerNorm, name="norm1")
         self.attention = part(
             Attention, self.heads, self.qkv_bias, self.init, name="attention"
         )
-        self.norm2 = part(norm, epsilon=EPSILON, name="norm2")
+        self.norm2 = part(LayerNorm, name="norm2")
         self.dense1, self.dense2 = dense(inner, "dense1"), dense(width, "dense2")
         for layer in (self.norm1, self.attention, self.norm2, self.dense1):
             layer.build(input_shape)
@@ -73,7 +72,7 @@ class TransformerBlock(keras.layers.Layer):
         self, x: tf.Tensor, training: bool = False, seeds: tf.Tensor | None = None
     ) -> tf.Tensor:
         x += self._drop(self.attention(self.norm1(x)), 0, training, seeds)
-        inner = tf.nn.gelu(self.dense1(self.norm2(x)), approximate=False)
+        inner = gelu(self.dense1(self.norm2(x)))
         return x + self._drop(self.dense2(inner), 1, training, seeds)
 
     def attention_weights(self, x: tf.Tensor) -> tf.Tensor:

@@ -64,6 +64,7 @@ def interpolate_positions(
     grid: tuple[int, int],
     new_grid: tuple[int, int],
     offset: float = 0.0,
+    class_token: bool = True,
 ) -> tf.Tensor:
     """Brings the positions of a grid of patches to another grid, bicubically.
 
@@ -72,32 +73,38 @@ def interpolate_positions(
     has a = -0.5 and weighs borders anew.
 
     Args:
-        table: `(1, rows * columns, d)` positions of patches, without class token.
+        table: `(1, rows * columns, d)` positions, patches row by row; one row more
+            with `class_token`.
         grid: `(rows, columns)` of `table`.
-        new_grid: `(rows, columns)` to reach.
-        offset: Added to the new size before the scale is taken from it, and to the
-            scale alone: facebookresearch/dino adds 0.1.
+        new_grid: `(rows, columns)` to reach; the same leave the table as it is.
+        offset: Added to the new sizes when scales are taken from them:
+            facebookresearch/dino has 0.1, facebookresearch/mae 0.
+        class_token: Whether the first row is the class token's, which stays.
 
     Returns:
-        `(1, new rows * new columns, d)` of the same dtype.
+        `(1, new rows * new columns, d)` of the same dtype; one row more with
+        `class_token`.
 
     Raises:
-        ValueError: If `table` does not have `rows * columns` positions.
+        ValueError: If `table` does not have the positions of `grid`.
     """
     (rows, columns), width = grid, table.shape[-1]
-    if table.shape[1] != rows * columns:
+    if table.shape[1] != class_token + rows * columns:
         raise ValueError(
             f"A table of {table.shape[1]} positions is not of {rows} x {columns} "
-            "patches."
+            f"patches {'and a class token' if class_token else 'alone'}."
         )
+    if tuple(grid) == tuple(new_grid):
+        return table
     down, across = (
         tf.constant(_bicubic(old, new, offset), table.dtype)
         for old, new in zip(grid, new_grid, strict=True)
     )
-    square = tf.reshape(table, [rows, columns, width])
-    square = tf.tensordot(down, square, 1)
-    square = tf.einsum("yx,rxd->ryd", across, square)
-    return tf.reshape(square, [1, new_grid[0] * new_grid[1], width])
+    first = int(class_token)
+    patches = tf.reshape(table[:, first:], [rows, columns, width])
+    patches = tf.einsum("yr,xc,rcd->yxd", down, across, patches)
+    patches = tf.reshape(patches, [1, new_grid[0] * new_grid[1], width])
+    return tf.concat([table[:, :first], patches], axis=1)
 
 
 def _places(
