@@ -148,7 +148,7 @@ def _encoder(vit: ViT, offset: float) -> dict[str, Source]:
         "patches/kernel": Source((_MARKER,), _patch_kernel),
         "patches/bias": Source((_MARKER.replace("weight", "bias"),)),
         **_blocks(vit.depth, "blocks.", vit.qkv_bias),
-        **norm("norm", "norm"),
+        **_norm("norm", "norm"),
     }
 
 
@@ -186,7 +186,7 @@ def _norm(path: str, name: str) -> dict[str, Source]:
     }
 
 
-def positions(
+def _positions(
     side: int, fixed: Callable[..., tf.Tensor] | None, offset: float
 ) -> Callable[[np.ndarray], np.ndarray]:
     """How the table of a reference's positions becomes ours.
