@@ -85,11 +85,18 @@ class ViT(Encoder):
             raise ValueError(
                 f"pooling must be one of {', '.join(POOLING)}; got {pooling!r}."
             )
-        if depth < 1 or heads < 1 or width % heads:
+        if depth < 1 or heads < 1 or width < 1 or width % heads:
             raise ValueError(
                 "A ViT needs at least one block and a width that its heads share "
                 f"equally; received width={width}, depth={depth}, heads={heads}."
             )
+        if positions in FIXED_POSITIONS and width % 4:
+            raise ValueError(
+                f"positions={positions!r} need a width that is a multiple of 4, got "
+                f"{width}."
+            )
+        if patch_size < 1:
+            raise ValueError(f"patch_size must be at least 1, got {patch_size}.")
         self.patch_size, self.width, self.depth = patch_size, width, depth
         self.heads, self.mlp_ratio, self.qkv_bias = heads, mlp_ratio, qkv_bias
         self.positions, self.pooling, self.image_size = positions, pooling, image_size
@@ -259,7 +266,7 @@ class ViT(Encoder):
         x = self._with_class_token(self.embed(images))
         for block in self.blocks[:-1]:
             x = block(x)
-        return self.blocks[-1].attention_weights(x)
+        return self.blocks[-1].attention_probabilities(x)
 
     def _with_class_token(self, tokens: tf.Tensor) -> tf.Tensor:
         self._make_variables()

@@ -59,7 +59,7 @@ class Attention(keras.layers.Layer):
         mixed = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), tf.shape(x))
         return self.out(tf.ensure_shape(mixed, x.shape))
 
-    def weights(self, x: tf.Tensor) -> tf.Tensor:
+    def probabilities(self, x: tf.Tensor) -> tf.Tensor:
         """Returns `(n, heads, l, l)` float32: how much each token takes of each."""
         q, k, _ = self._split(x)
         return self._softmax(q, k)

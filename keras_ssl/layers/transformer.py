@@ -28,7 +28,7 @@ class TransformerBlock(keras.layers.Layer):
     Output shape: the same.
 
     Raises:
-        ValueError: If `drop_path` is out of range.
+        ValueError: If `mlp_ratio` or `drop_path` is out of range.
     """
 
     def __init__(
@@ -44,6 +44,8 @@ class TransformerBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         if not 0.0 <= drop_path < 1.0:
             raise ValueError(f"drop_path must be in [0, 1), got {drop_path}.")
+        if not mlp_ratio > 0.0:
+            raise ValueError(f"mlp_ratio must be positive, got {mlp_ratio}.")
         self.heads, self.mlp_ratio, self.qkv_bias = heads, mlp_ratio, qkv_bias
         self.drop_path, self.index, self.init = drop_path, index, init
 
@@ -75,9 +77,9 @@ class TransformerBlock(keras.layers.Layer):
         inner = gelu(self.dense1(self.norm2(x)))
         return x + self._drop(self.dense2(inner), 1, training, seeds)
 
-    def attention_weights(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns the attention's `(n, heads, l, l)` float32 weights."""
-        return self.attention.weights(self.norm1(x))
+    def attention_probabilities(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the attention's `(n, heads, l, l)` float32 probabilities."""
+        return self.attention.probabilities(self.norm1(x))
 
     def _drop(
         self, branch: tf.Tensor, number: int, training: bool, seeds: tf.Tensor | None
