@@ -5,5 +5,6 @@ A converter is called with a reference's state dict and a model of ours:
 """
 
 from keras_ssl.converters.resnet import simclr_resnet, torchvision_resnet
+from keras_ssl.converters.vit import dino_vit, mae
 
-__all__ = ["simclr_resnet", "torchvision_resnet"]
+__all__ = ["dino_vit", "mae", "simclr_resnet", "torchvision_resnet"]
