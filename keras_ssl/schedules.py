@@ -50,6 +50,9 @@ class WarmupCosine:
         total_steps: Step at which the cosine ends; the value stays there.
         warmup_steps: Steps of warm-up.
         final_learning_rate: Value at the end.
+
+    Raises:
+        ValueError: If the warm-up is outside the run.
     """
 
     base_learning_rate: float
@@ -58,12 +61,7 @@ class WarmupCosine:
     final_learning_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup_steps <= self.total_steps:
-            raise ValueError(
-                "warmup_steps must lie in [0, total_steps]; received "
-                f"warmup_steps={self.warmup_steps}, total_steps={self.total_steps}. "
-                "Shorten the warm-up or train for longer."
-            )
+        _check_warmup(self.warmup_steps, self.total_steps)
 
     def __call__(self, step: Any) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
@@ -73,6 +71,80 @@ class WarmupCosine:
         base, final = self.base_learning_rate, self.final_learning_rate
         ramp = base * step / max(1, self.warmup_steps)
         return tf.where(step < self.warmup_steps, ramp, final + (base - final) * cosine)
+
+
+@dataclasses.dataclass(frozen=True)
+class CosineSchedule:
+    """Half a cosine between two values, after a warm-up in DINO's convention.
+
+    The warm-up ends a step earlier than that of `WarmupCosine`: `base_value` is reached
+    at `step == warmup_steps - 1` and taken again at the next one
+    (facebookresearch/dino utils.py).
+
+    Args:
+        base_value: Value where the cosine begins.
+        final_value: Value where it ends; greater ones rise, as DINO's weight decay.
+        total_steps: Step at which it ends; the value stays there.
+        warmup_steps: Steps of warm-up.
+        start_warmup_value: Value at the first step of a warm-up.
+
+    Raises:
+        ValueError: If the warm-up is outside the run.
+    """
+
+    base_value: float
+    final_value: float
+    total_steps: int
+    warmup_steps: int = 0
+    start_warmup_value: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup_steps, self.total_steps)
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        step = tf.cast(step, tf.float32)
+        span = max(1, self.total_steps - self.warmup_steps)
+        progress = tf.clip_by_value((step - self.warmup_steps) / span, 0.0, 1.0)
+        cosine = 0.5 * (1.0 + tf.cos(math.pi * progress))
+        base, final, start = self.base_value, self.final_value, self.start_warmup_value
+        ramp = start + (base - start) * step / max(1, self.warmup_steps - 1)
+        return tf.where(step < self.warmup_steps, ramp, final + (base - final) * cosine)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearWarmup:
+    """A straight line from one value to another, which then stays.
+
+    `final_value` is reached at `step == warmup_steps - 1`.
+
+    Args:
+        start_value: Value at the first step of the warm-up.
+        final_value: Value after it.
+        warmup_steps: Steps of warm-up; 0 for none.
+        hold: Steps for which each value is held and which count as one; a pass over
+            the data for DINO's teacher temperature.
+
+    Raises:
+        ValueError: If `warmup_steps` is negative or `hold` is not positive.
+    """
+
+    start_value: float
+    final_value: float
+    warmup_steps: int
+    hold: int = 1
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0 or self.hold < 1:
+            raise ValueError(
+                "warmup_steps must be at least 0 and hold at least 1; received "
+                f"warmup_steps={self.warmup_steps}, hold={self.hold}."
+            )
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        step = tf.cast(tf.cast(step, tf.int64) // self.hold, tf.float32)
+        start, final = self.start_value, self.final_value
+        ramp = start + (final - start) * step / max(1, self.warmup_steps - 1)
+        return tf.where(step < self.warmup_steps, ramp, final)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +191,48 @@ def cosine(
 
 
 @register("schedule")
+def cosine_between(
+    clock: Clock,
+    base: float,
+    final: float,
+    warmup_epochs: float = 0.0,
+    start: float = 0.0,
+) -> CosineSchedule:
+    """Half a cosine from one value to another, up or down (DINO, iBOT).
+
+    Args:
+        clock: Length of the run.
+        base: Value where the cosine begins, such as a weight decay of 0.04.
+        final: Value at the end of the run, such as one of 0.4.
+        warmup_epochs: Epochs of linear warm-up; may be a fraction.
+        start: Value at the first step of the warm-up.
+
+    Returns:
+        The function of the step.
+    """
+    warmup = min(clock.steps(warmup_epochs), clock.total_steps)
+    return CosineSchedule(base, final, clock.total_steps, warmup, start)
+
+
+@register("schedule")
+def linear_warmup(
+    clock: Clock, start: float, final: float, warmup_epochs: int
+) -> LinearWarmup:
+    """A straight line, epoch by epoch, to a value that stays (DINO's temperature).
+
+    Args:
+        clock: Length of the run.
+        start: Value in the first epoch.
+        final: Value from the last epoch of the warm-up on.
+        warmup_epochs: Whole epochs of warm-up.
+
+    Returns:
+        The function of the step.
+    """
+    return LinearWarmup(start, final, warmup_epochs, clock.steps_per_epoch)
+
+
+@register("schedule")
 def constant(clock: Clock, base: float) -> Value:
     """The same value at every step.
 
@@ -161,3 +275,12 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> tf.Tensor:
         return self.value(step)
+
+
+def _check_warmup(warmup_steps: int, total_steps: int) -> None:
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(
+            "warmup_steps must lie in [0, total_steps]; received "
+            f"warmup_steps={warmup_steps}, total_steps={total_steps}. "
+            "Shorten the warm-up or train for longer."
+        )

@@ -160,11 +160,10 @@ def test_replicas_agree(entry, by_replicas, replicas):
     assert mine
     assert [n for n in many if n.startswith(f"{entry.name}/")] == mine
     for name in mine:
-        # Relative to the tensor's largest entry: sums run in another order. Momentums
-        # are gradients, whose way back through batch norms subtracts nearly equal
-        # sums: seen 1.1e-5. A local negative or statistic differs by 1e-2 and more.
-        share = 1e-4 if "/optimizer/" in name else 1e-5
-        bound = share * max(1e-2, float(np.abs(one[name]).max()))
+        # Relative to the tensor's largest entry: sums run in another order, and a
+        # moving mean is a sum of far larger numbers (seen 1.2e-5). A local negative
+        # or statistic differs by 1e-2 and more.
+        bound = 2e-5 * max(1e-2, float(np.abs(one[name]).max()))
         np.testing.assert_allclose(many[name], one[name], 0, bound, err_msg=name)
 
 

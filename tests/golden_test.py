@@ -1,7 +1,7 @@
 """Numbers of the papers' own code: see each case's `source` and `notes`.
 
 The operations of `augmentations` are held against theirs in their own tests, and the
-parameter counts and forward values of encoders in those of encoders and converters.
+parameter counts and networks in those of the encoders and the converters.
 """
 
 import importlib

@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl import schedules
-from keras_ssl.schedules import Clock, CosineMomentum, WarmupCosine
+from keras_ssl.schedules import (
+    Clock,
+    CosineMomentum,
+    CosineSchedule,
+    LinearWarmup,
+    WarmupCosine,
+)
 
 CLOCK = Clock(total_steps=40, steps_per_epoch=8)
 
@@ -108,3 +114,47 @@ def test_learning_rate_is_what_keras_asks_for():
     for want in (0.0, 0.2, 0.6):  # Sums of 0, 1/5, 2/5.
         optimizer.apply([tf.constant(-1.0)], [variable])
         assert float(variable.value) == pytest.approx(want)
+
+
+def test_cosine_schedule_values():
+    # facebookresearch/dino utils.py: linspace with its end, then half a cosine.
+    steps = np.arange(40)
+    ramp = np.linspace(0.5, 2.0, 10)
+    cosine = 1.0 + 1.0 * (1 + np.cos(np.pi * np.arange(30) / 30)) / 2
+    got = values(CosineSchedule(2.0, 1.0, 40, 10, 0.5), steps)
+    np.testing.assert_allclose(got, np.concatenate([ramp, cosine]), rtol=1e-5)
+    np.testing.assert_array_equal(values(CosineSchedule(2.0, 1.0, 40), [40, 99]), 1.0)
+
+
+@pytest.mark.parametrize(("warmup", "want"), [(0, 2.0), (1, 0.5), (2, 0.5)])
+def test_short_warmups_begin_as_linspace_does(warmup, want):
+    assert float(CosineSchedule(2.0, 1.0, 9, warmup, 0.5)(0)) == want
+    assert float(LinearWarmup(0.5, 2.0, warmup)(0)) == want
+    assert float(LinearWarmup(0.5, 2.0, warmup)(2)) == 2.0
+
+
+def test_linear_warmup_holds_each_value():
+    got = values(LinearWarmup(1.0, 3.0, 3, hold=4), range(16))
+    np.testing.assert_allclose(got, np.repeat([1.0, 2.0, 3.0, 3.0], 4))
+
+
+def test_factories_of_both():
+    up = schedules.cosine_between(CLOCK, 0.04, 0.4, warmup_epochs=0.5, start=0.1)
+    assert up == CosineSchedule(0.04, 0.4, 40, 4, 0.1)
+    assert schedules.cosine_between(CLOCK, 1.0, 0.0, 99).warmup_steps == 40
+    assert schedules.linear_warmup(CLOCK, 0.04, 0.07, 3) == LinearWarmup(
+        0.04, 0.07, 3, 8
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: CosineSchedule(1.0, 0.0, 10, 11), "warmup_steps=11, total_steps=10"),
+        (lambda: LinearWarmup(0.0, 1.0, -1), "warmup_steps=-1, hold=1"),
+        (lambda: LinearWarmup(0.0, 1.0, 1, 0), "warmup_steps=1, hold=0"),
+    ],
+)
+def test_warmups_out_of_range(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

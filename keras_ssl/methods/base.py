@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_ssl.core import distribute, tracing
 from keras_ssl.memory.base import Memory
-from keras_ssl.schedules import Clock, Schedule
+from keras_ssl.schedules import Clock, Schedule, Value
 
 Batch = Mapping[str, Any]
 Outputs = dict[str, tf.Tensor]
@@ -59,6 +59,7 @@ class Method(distribute.Model):
             )
         self.encoder = encoder
         self.clock: Clock | None = None
+        self._values: dict[int, Value] = {}
 
     def forward(self, batch: Batch) -> Outputs:
         """Returns per-example tensors `(n, ...)`: no example looks at another.
@@ -120,15 +121,25 @@ class Method(distribute.Model):
             )
         for memory in self.memories:
             memory.on_built()
+        # Asks every schedule here, where errors and unused bindings are seen.
+        tracing.make_variables(lambda _: self._tick(), {})
         self.built = True
 
     def now(self, schedule: Schedule) -> tf.Tensor:
-        """The value of a schedule at the current step of the run."""
-        if self.clock is None:
-            raise ValueError("A schedule has no value before setup() says the clock.")
+        """The value of a schedule at the current step of the run.
+
+        Raises:
+            ValueError: If `setup` has not yet said how long the run is.
+        """
+        if id(schedule) not in self._values:
+            if self.clock is None:
+                raise ValueError("Schedules have no value before setup().")
+            # Once: recipes are not asked again inside a replica's step.
+            self._values[id(schedule)] = schedule(self.clock)
         # While variables are made there is no optimizer yet.
-        step = 0 if self.optimizer is None else self.optimizer.iterations
-        return schedule(self.clock)(step)
+        optimizer = getattr(self, "optimizer", None)
+        step = 0 if optimizer is None else optimizer.iterations
+        return self._values[id(schedule)](step)
 
     def train_step(self, batch: Batch) -> Scalars:
         """One update from this replica's share of a global batch."""
@@ -142,14 +153,17 @@ class Method(distribute.Model):
         gradients = tape.gradient(loss, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.remember({k: tf.stop_gradient(v) for k, v in outputs.items()})
-        for memory in self.memories:
-            memory.after_step(self.now)
+        self._tick()
         return scalars
 
     @property
     def memories(self) -> list[Memory]:
         """The parts whose state changes without gradients."""
         return [layer for layer in self.layers if isinstance(layer, Memory)]
+
+    def _tick(self) -> None:
+        for memory in self.memories:
+            memory.after_step(self.now)
 
     def _outputs(self, batch: Batch) -> Outputs:
         """`forward`, with float outputs in float32 whatever the compute dtype."""

@@ -1,5 +1,6 @@
 """Floor 1: pure functions of features; this module is the public list."""
 
 from keras_ssl.metrics.health import feature_std, rankme
+from keras_ssl.metrics.sphere import alignment, uniformity
 
-__all__ = ["feature_std", "rankme"]
+__all__ = ["alignment", "feature_std", "rankme", "uniformity"]
