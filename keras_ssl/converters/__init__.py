@@ -4,7 +4,18 @@ A converter is called with a reference's state dict and a model of ours:
 `torchvision_resnet({"conv1.weight": array, ...}, model)`.
 """
 
+from keras_ssl.converters.base import Report
 from keras_ssl.converters.resnet import simclr_resnet, torchvision_resnet
 from keras_ssl.converters.vit import dino_vit, mae
 
-__all__ = ["dino_vit", "mae", "simclr_resnet", "torchvision_resnet"]
+# By the name that `tools/convert.py` takes.
+CONVERTERS = {f.__name__: f for f in (dino_vit, mae, simclr_resnet, torchvision_resnet)}
+
+__all__ = [
+    "CONVERTERS",
+    "Report",
+    "dino_vit",
+    "mae",
+    "simclr_resnet",
+    "torchvision_resnet",
+]

@@ -14,7 +14,7 @@ def small(**options):
     return MAEDecoder(
         **{
             "width": 24,
-            "depth": 2,
+            "depth": 1,
             "heads": 3,
             "patch_size": 4,
             "image_size": 16,
