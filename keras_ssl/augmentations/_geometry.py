@@ -67,21 +67,36 @@ def check_method(method: str) -> None:
         )
 
 
-def gaussian_blur(
-    images: tf.Tensor, kernel_size: int, sigma: float | tf.Tensor
-) -> tf.Tensor:
-    """Blurs with a Gaussian of `2 * (kernel_size // 2) + 1` taps; zeros lie outside.
+def check_border(border: str) -> None:
+    """Raises a ValueError if `gaussian_blur` does not know the border."""
+    if border not in ("zeros", "edge"):
+        raise ValueError(
+            f"Expected border to be 'edge' or 'zeros'. Received: {border!r}"
+        )
 
-    As SimCLR's code has it, borders darken; torchvision mirrors the image instead.
+
+def gaussian_blur(
+    images: tf.Tensor,
+    kernel_size: int,
+    sigma: float | tf.Tensor,
+    border: str = "zeros",
+) -> tf.Tensor:
+    """Blurs with a Gaussian of `2 * (kernel_size // 2) + 1` taps.
 
     Args:
         images: `(n, h, w, 3)` or `(h, w, 3)` floats in [0, 1].
         kernel_size: Taps, >= 1; an even number counts as the next odd one.
         sigma: Scalar or `(n,)`, pixels, > 0.
+        border: What lies outside: "zeros", so that borders darken, as in SimCLR's and
+            BYOL's code; or "edge", the nearest pixel, as in Pillow.
 
     Returns:
         Images of the same shape.
+
+    Raises:
+        ValueError: If the border is unknown.
     """
+    check_border(border)
     images = tf.convert_to_tensor(images)
     if images.shape.rank == 3:
         return gaussian_blur(images[None], kernel_size, sigma)[0]

@@ -59,8 +59,7 @@ class RandomResizedCrop:
     draws = 2 * _TRIES + 3
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.size, int) and self.size > 0):
-            raise ValueError(f"Expected size in pixels, >= 1. Received: {self.size!r}")
+        _check_pixels("size", self.size)
         _check_range("area", self.area, 1.0)
         _check_range("aspect", self.aspect, math.inf)
         _check_probability("flip", self.flip)
@@ -113,6 +112,95 @@ class RandomResizedCrop:
         return tf.stack(
             [top / height, left / width, (top + h) / height, (left + w) / width], axis=1
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop:
+    """Cuts a square out at a random place, resizes it and mirrors it.
+
+    For images of 32 px `RandomCrop(32, part=1.0, pad=4)` is the customary shift of
+    CIFAR by up to four pixels; `RandomCrop(224)` is ImageNet's crop of 224 px out of
+    an image whose shorter side has been made 256 px.
+
+    Args:
+        size: Height and width of the result, pixels.
+        part: Side of the square, a fraction of the image's shorter side in (0, 1].
+        pad: Black pixels put around the image before, >= 0.
+        flip: Probability of mirroring left and right.
+        method: "bilinear" or "bicubic"; see `functional.crop_and_resize`.
+        antialias: Whether shrinking averages; see `functional.crop_and_resize`.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    size: int
+    part: float = 224 / 256
+    pad: int = 0
+    flip: float = 0.5
+    method: str = "bilinear"
+    antialias: bool = True
+
+    draws = 3
+
+    def __post_init__(self) -> None:
+        _check_pixels("size", self.size)
+        if not (isinstance(self.pad, int) and self.pad >= 0):
+            raise ValueError(f"Expected pad in pixels, >= 0. Received: {self.pad!r}")
+        if not 0 < self.part <= 1:
+            raise ValueError(
+                f"Expected part of the shorter side, in (0, 1]. Received: {self.part}"
+            )
+        _check_probability("flip", self.flip)
+        functional.check_method(self.method)
+
+    def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        boxes = self.boxes(height, width, uniforms)
+        if self.pad:
+            around = (self.pad, self.pad)
+            images = tf.pad(images, ((0, 0), around, around, (0, 0)))
+            boxes = self._within_padded(boxes, height, width)
+        return functional.crop_and_resize(
+            images,
+            boxes,
+            self.size,
+            self.method,
+            self.antialias,
+            flip=uniforms[:, -1] < self.flip,
+        )
+
+    def boxes(
+        self, height: tf.Tensor | int, width: tf.Tensor | int, uniforms: tf.Tensor
+    ) -> tf.Tensor:
+        """Where the squares lie.
+
+        Args:
+            height: Of the images, pixels, without padding.
+            width: Of the images, pixels, without padding.
+            uniforms: `(n, draws)` in [0, 1).
+
+        Returns:
+            `(n, 4)` top, left, bottom, right, fractions of height and width; below 0
+            and above 1 where a square reaches into the padding.
+        """
+        height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+        side = tf.maximum(tf.round(self.part * tf.minimum(height, width)), 1.0)
+        top, left = (
+            _offset(length + 2.0 * self.pad - side, uniforms[:, i], False) - self.pad
+            for i, length in enumerate((height, width))
+        )
+        return tf.stack(
+            [top / height, left / width, (top + side) / height, (left + side) / width],
+            axis=1,
+        )
+
+    def _within_padded(
+        self, boxes: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+    ) -> tf.Tensor:
+        """The same boxes as fractions of the padded images."""
+        sides = tf.cast(tf.stack([height, width, height, width]), tf.float32)
+        return (boxes * sides + self.pad) / (sides + 2.0 * self.pad)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +291,7 @@ class GaussianBlur:
         kernel_size: Taps; an even number counts as the next odd one.
         sigma: Least and greatest, pixels, uniform, > 0.
         probability: Of each image.
+        border: "zeros" or "edge"; see `functional.gaussian_blur`.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -211,21 +300,20 @@ class GaussianBlur:
     kernel_size: int
     sigma: tuple[float, float] = (0.1, 2.0)
     probability: float = 0.5
+    border: str = "zeros"
 
     draws = 2
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.kernel_size, int) and self.kernel_size > 0):
-            raise ValueError(
-                f"Expected kernel_size in pixels, >= 1. Received: {self.kernel_size!r}"
-            )
+        _check_pixels("kernel_size", self.kernel_size)
         _check_range("sigma", self.sigma, math.inf)
+        functional.check_border(self.border)
         _check_probability("probability", self.probability)
 
     def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
         acts = uniforms[:, 0] < self.probability
         sigma = _between(self.sigma, uniforms[:, 1])
-        blurred = functional.gaussian_blur(images, self.kernel_size, sigma)
+        blurred = functional.gaussian_blur(images, self.kernel_size, sigma, self.border)
         return functional.select(acts, blurred, images)
 
 
@@ -256,6 +344,21 @@ class Solarize:
         return functional.solarize(images, tf.where(acts, self.threshold, 2.0))
 
 
+def chain(*steps: Step) -> tuple[Step, ...]:
+    """The steps that can act: what never does costs nothing.
+
+    Two views that differ in such steps only share one compiled program.
+    """
+    return tuple(step for step in steps if _can_act(step))
+
+
+def _can_act(step: Step) -> bool:
+    if isinstance(step, ColorJitter):
+        strengths = (step.brightness, step.contrast, step.saturation, step.hue)
+        return step.probability > 0 and any(strengths)
+    return getattr(step, "probability", 1.0) > 0
+
+
 def _between(limits: tuple[float, float], uniforms: tf.Tensor) -> tf.Tensor:
     return limits[0] + (limits[1] - limits[0]) * uniforms
 
@@ -264,11 +367,18 @@ def _append(columns: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
     return tf.concat([columns, tf.fill([tf.shape(columns)[0], 1], last)], axis=1)
 
 
-def _offset(room: tf.Tensor, uniforms: tf.Tensor, central: tf.Tensor) -> tf.Tensor:
+def _offset(
+    room: tf.Tensor, uniforms: tf.Tensor, central: tf.Tensor | bool
+) -> tf.Tensor:
     """Whole pixels in [0, room], or half the room where the part is central."""
     # Rounding in float32 may lift the product to room + 1.
     anywhere = tf.minimum(tf.floor(uniforms * (room + 1.0)), room)
     return tf.where(central, tf.floor(room / 2.0), anywhere)
+
+
+def _check_pixels(name: str, value: int) -> None:
+    if not (isinstance(value, int) and value > 0):
+        raise ValueError(f"Expected {name} in pixels, >= 1. Received: {value!r}")
 
 
 def _check_probability(name: str, value: float) -> None:
