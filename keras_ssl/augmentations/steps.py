@@ -15,6 +15,8 @@ from keras_ssl.augmentations import functional
 
 # torchvision's RandomResizedCrop tries as often before it falls back.
 _TRIES = 10
+# Pixels from which on images take their steps one by one.
+_LARGE = 64 * 64
 
 
 class Step(Protocol):
@@ -118,14 +120,12 @@ class RandomResizedCrop:
 class RandomCrop:
     """Cuts a square out at a random place, resizes it and mirrors it.
 
-    For images of 32 px `RandomCrop(32, part=1.0, pad=4)` is the customary shift of
-    CIFAR by up to four pixels; `RandomCrop(224)` is ImageNet's crop of 224 px out of
-    an image whose shorter side has been made 256 px.
+    The default is ImageNet's crop of 224 px out of an image whose shorter side has been
+    made 256 px, in one go.
 
     Args:
         size: Height and width of the result, pixels.
         part: Side of the square, a fraction of the image's shorter side in (0, 1].
-        pad: Black pixels put around the image before, >= 0.
         flip: Probability of mirroring left and right.
         method: "bilinear" or "bicubic"; see `functional.crop_and_resize`.
         antialias: Whether shrinking averages; see `functional.crop_and_resize`.
@@ -136,7 +136,6 @@ class RandomCrop:
 
     size: int
     part: float = 224 / 256
-    pad: int = 0
     flip: float = 0.5
     method: str = "bilinear"
     antialias: bool = True
@@ -145,8 +144,6 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         _check_pixels("size", self.size)
-        if not (isinstance(self.pad, int) and self.pad >= 0):
-            raise ValueError(f"Expected pad in pixels, >= 0. Received: {self.pad!r}")
         if not 0 < self.part <= 1:
             raise ValueError(
                 f"Expected part of the shorter side, in (0, 1]. Received: {self.part}"
@@ -155,15 +152,9 @@ class RandomCrop:
         functional.check_method(self.method)
 
     def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
-        height, width = tf.shape(images)[1], tf.shape(images)[2]
-        boxes = self.boxes(height, width, uniforms)
-        if self.pad:
-            around = (self.pad, self.pad)
-            images = tf.pad(images, ((0, 0), around, around, (0, 0)))
-            boxes = self._within_padded(boxes, height, width)
         return functional.crop_and_resize(
             images,
-            boxes,
+            self.boxes(tf.shape(images)[1], tf.shape(images)[2], uniforms),
             self.size,
             self.method,
             self.antialias,
@@ -173,34 +164,62 @@ class RandomCrop:
     def boxes(
         self, height: tf.Tensor | int, width: tf.Tensor | int, uniforms: tf.Tensor
     ) -> tf.Tensor:
-        """Where the squares lie.
-
-        Args:
-            height: Of the images, pixels, without padding.
-            width: Of the images, pixels, without padding.
-            uniforms: `(n, draws)` in [0, 1).
-
-        Returns:
-            `(n, 4)` top, left, bottom, right, fractions of height and width; below 0
-            and above 1 where a square reaches into the padding.
-        """
+        """Where the squares lie; see `RandomResizedCrop.boxes`."""
         height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
         side = tf.maximum(tf.round(self.part * tf.minimum(height, width)), 1.0)
-        top, left = (
-            _offset(length + 2.0 * self.pad - side, uniforms[:, i], False) - self.pad
-            for i, length in enumerate((height, width))
-        )
+        top = _offset(height - side, uniforms[:, 0], False)
+        left = _offset(width - side, uniforms[:, 1], False)
         return tf.stack(
             [top / height, left / width, (top + side) / height, (left + side) / width],
             axis=1,
         )
 
-    def _within_padded(
-        self, boxes: tf.Tensor, height: tf.Tensor, width: tf.Tensor
-    ) -> tf.Tensor:
-        """The same boxes as fractions of the padded images."""
-        sides = tf.cast(tf.stack([height, width, height, width]), tf.float32)
-        return (boxes * sides + self.pad) / (sides + 2.0 * self.pad)
+
+@dataclasses.dataclass(frozen=True)
+class PaddedCrop:
+    """Puts black around an image, cuts a square out of it and mirrors it.
+
+    `PaddedCrop(32)` is the customary shift of CIFAR's images by up to four pixels.
+
+    Args:
+        size: Height and width of the result, pixels. The square has as many pixels as
+            the shorter side of the image; other images are resized.
+        pad: Width of the black margin, pixels, >= 0.
+        flip: Probability of mirroring left and right.
+        method: "bilinear" or "bicubic"; see `functional.crop_and_resize`.
+        antialias: Whether shrinking averages; see `functional.crop_and_resize`.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    size: int
+    pad: int = 4
+    flip: float = 0.5
+    method: str = "bilinear"
+    antialias: bool = True
+
+    draws = 3
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.pad, int) and self.pad >= 0):
+            raise ValueError(f"Expected pad in pixels, >= 0. Received: {self.pad!r}")
+        RandomCrop(self.size, 1.0, self.flip, self.method, self.antialias)
+
+    def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+        sides = tf.cast(tf.shape(images)[1:3], tf.float32)
+        around = (self.pad, self.pad)
+        padded = tf.pad(images, ((0, 0), around, around, (0, 0)))
+        side, room = tf.reduce_min(sides), sides + 2.0 * self.pad
+        corner = _offset(room - side, uniforms[:, :2], False)
+        return functional.crop_and_resize(
+            padded,
+            tf.concat([corner / room, (corner + side) / room], axis=1),
+            self.size,
+            self.method,
+            self.antialias,
+            flip=uniforms[:, -1] < self.flip,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,6 +361,48 @@ class Solarize:
         # No value reaches 2: the images that are left alone.
         acts = uniforms[:, 0] < self.probability
         return functional.solarize(images, tf.where(acts, self.threshold, 2.0))
+
+
+def apply(steps: tuple[Step, ...], images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+    """Takes steps one after the other.
+
+    Large images take them one by one: each leaves out what its numbers say does not
+    act, and stays in the processor's cache from the first step to the last. Small ones
+    take them together, since a batch of them is one long loop.
+
+    Args:
+        steps: What to do.
+        images: `(n, h, w, 3)` floats in [0, 1].
+        uniforms: `(n, sum of the steps' draws)` in [0, 1).
+
+    Returns:
+        `(n, h', w', 3)` floats in [0, 1].
+    """
+    draws = [step.draws for step in steps]
+    height, width = images.shape[1:3]
+    if height is None or width is None or height * width < _LARGE:
+        for step, rows in zip(steps, tf.split(uniforms, draws, axis=1), strict=True):
+            images = step(images, rows)
+        return images
+
+    def one(example: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, numbers = example[0][None], tf.split(example[1][None], draws, axis=1)
+        for step, row in zip(steps, numbers, strict=True):
+            image = _perhaps(step, image, row)
+        return image[0]
+
+    if images.shape[0] == 1:
+        return one((images[0], uniforms[0]))[None]
+    return tf.map_fn(one, (images, uniforms), fn_output_signature=images.dtype)
+
+
+def _perhaps(step: Step, image: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+    """Takes a step with one image, or leaves it out where it would not act."""
+    if not isinstance(step, (ColorJitter, Grayscale, GaussianBlur, Solarize)):
+        return step(image, row)
+    sure = dataclasses.replace(step, probability=1.0)
+    acts = row[0, 0] < step.probability
+    return tf.cond(acts, lambda: sure(image, row), lambda: image)
 
 
 def chain(*steps: Step) -> tuple[Step, ...]:

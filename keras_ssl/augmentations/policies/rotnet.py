@@ -7,7 +7,7 @@ Gidaris et al. https://arxiv.org/abs/1803.07728
 import dataclasses
 
 from keras_ssl.augmentations.policies import _shared
-from keras_ssl.augmentations.steps import RandomCrop, Step
+from keras_ssl.augmentations.steps import PaddedCrop, RandomCrop, Step
 from keras_ssl.augmentations.views import Views
 from keras_ssl.core.registry import register
 
@@ -18,14 +18,15 @@ class RotNetViews(Views):
     """One square crop and flip, without colours; the method turns it by quarters.
 
     The defaults are for ImageNet: 224 px out of images whose shorter side is 256 px.
-    For CIFAR: `size=32, part=1.0, pad=4`. Views stay in [0, 1]: mean and standard
+    For CIFAR: `size=32, pad=4`. Views stay in [0, 1]: mean and standard
     deviation belong to the encoder.
 
     Args:
         size: Height and width of a view, pixels.
         count: How many views an image gets, >= 1.
         part: Side of the crop, a fraction of the image's shorter side in (0, 1].
-        pad: Black pixels around the image, >= 0.
+        pad: Width of a black margin, pixels, out of which a crop of the whole shorter
+            side is cut; None for the crop of `part` without margin.
         flip: Probability of mirroring left and right.
         method: Of resizing, "bilinear" (torchvision's default) or "bicubic".
         antialias: Whether shrinking averages, as Pillow does.
@@ -37,7 +38,7 @@ class RotNetViews(Views):
     size: int = 224
     count: int = 1
     part: float = 224 / 256
-    pad: int = 0
+    pad: int | None = None
     flip: float = 0.5
     method: str = "bilinear"
     antialias: bool = True
@@ -47,7 +48,8 @@ class RotNetViews(Views):
         self.recipes()
 
     def recipes(self) -> tuple[tuple[Step, ...], ...]:
-        crop = RandomCrop(
-            self.size, self.part, self.pad, self.flip, self.method, self.antialias
-        )
+        how = (self.flip, self.method, self.antialias)
+        crop: Step = RandomCrop(self.size, self.part, *how)
+        if self.pad is not None:
+            crop = PaddedCrop(self.size, self.pad, *how)
         return ((crop,),) * self.count
