@@ -13,7 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from keras_ssl.augmentations import crops
-from keras_ssl.augmentations.steps import Step
+from keras_ssl.augmentations.steps import Step, apply
 from keras_ssl.core import randomness
 
 
@@ -174,7 +174,7 @@ def _render(
 ) -> tf.Tensor:
     """Renders one view; `view` is the stream of its random numbers."""
     images = tf.cast(images, tf.float32) / (255.0 if images.dtype == tf.uint8 else 1.0)
-    return _apply(steps, images, _draw(steps, seeds, view))
+    return apply(steps, images, _draw(steps, seeds, view))
 
 
 def _draw(steps: tuple[Step, ...], seeds: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
@@ -192,28 +192,23 @@ def _first(step: Step, pixels: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
 
 
 def _rest(steps: tuple[Step, ...], images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
-    return _apply(steps[1:], images, uniforms[:, steps[0].draws :])
-
-
-def _apply(
-    steps: tuple[Step, ...], images: tf.Tensor, uniforms: tf.Tensor
-) -> tf.Tensor:
-    numbers = tf.split(uniforms, [step.draws for step in steps], axis=1)
-    for step, rows in zip(steps, numbers, strict=True):
-        images = step(images, rows)
-    return images
+    return apply(steps[1:], images, uniforms[:, steps[0].draws :])
 
 
 @functools.cache
 def _compiled(
     function: Callable[..., tf.Tensor], steps: tuple[Step, ...]
 ) -> tf.types.experimental.PolymorphicFunction:
-    """A function of some steps under XLA; equal steps get the same, compiled once."""
+    """A function of some steps under XLA; equal steps get the same, compiled once.
+
+    A step with `compiles = False` keeps its view out of XLA.
+    """
+    compiles = all(getattr(step, "compiles", True) for step in steps)
 
     def call(*tensors: tf.Tensor) -> tf.Tensor:
         return function(steps, *tensors)
 
-    return tf.function(call, jit_compile=True, autograph=False)
+    return tf.function(call, jit_compile=compiles, autograph=False)
 
 
 def _check(images: tf.Tensor, seeds: tf.Tensor) -> None:
