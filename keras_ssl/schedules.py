@@ -7,7 +7,7 @@ steps, as the papers' code does.
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -182,9 +182,6 @@ def cosine(
         base: Peak value.
         final: Value at the end.
         warmup_epochs: Epochs of warm-up; may be a fraction.
-
-    Returns:
-        The function of the step.
     """
     warmup = min(clock.steps(warmup_epochs), clock.total_steps)
     return WarmupCosine(base, clock.total_steps, warmup, final)
@@ -206,9 +203,6 @@ def cosine_between(
         final: Value at the end of the run, such as one of 0.4.
         warmup_epochs: Epochs of linear warm-up; may be a fraction.
         start: Value at the first step of the warm-up.
-
-    Returns:
-        The function of the step.
     """
     warmup = min(clock.steps(warmup_epochs), clock.total_steps)
     return CosineSchedule(base, final, clock.total_steps, warmup, start)
@@ -225,11 +219,29 @@ def linear_warmup(
         start: Value in the first epoch.
         final: Value from the last epoch of the warm-up on.
         warmup_epochs: Whole epochs of warm-up.
-
-    Returns:
-        The function of the step.
     """
     return LinearWarmup(start, final, warmup_epochs, clock.steps_per_epoch)
+
+
+@register("schedule")
+def staircase(
+    clock: Clock, base: float, epochs: Sequence[float], factor: float = 0.1
+) -> Value:
+    """A value that is multiplied by a factor at some epochs, as rates often are.
+
+    Args:
+        clock: Length of the run.
+        base: Value at the start.
+        epochs: When it changes.
+        factor: What it is multiplied by each time.
+    """
+    steps = tf.constant([clock.steps(epoch) for epoch in epochs], tf.float32)
+
+    def value(step: Any) -> tf.Tensor:
+        passed = tf.reduce_sum(tf.cast(tf.cast(step, tf.float32) >= steps, tf.float32))
+        return base * factor**passed
+
+    return value
 
 
 @register("schedule")
@@ -239,9 +251,6 @@ def constant(clock: Clock, base: float) -> Value:
     Args:
         clock: Length of the run, not used.
         base: The value.
-
-    Returns:
-        The function of the step.
     """
     del clock
     return lambda step: tf.constant(base, tf.float32)
@@ -254,9 +263,6 @@ def cosine_momentum(clock: Clock, base: float = 0.996) -> CosineMomentum:
     Args:
         clock: Length of the run.
         base: Momentum at the first step, in [0, 1].
-
-    Returns:
-        The function of the step.
     """
     if not 0.0 <= base <= 1.0:
         raise ValueError(f"base momentum must be in [0, 1], got {base}.")

@@ -158,3 +158,9 @@ def test_factories_of_both():
 def test_warmups_out_of_range(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_a_staircase_falls_at_its_epochs():
+    value = schedules.staircase(schedules.Clock(100, 10), 2.0, (3, 6.5), factor=0.1)
+    got = [float(value(step)) for step in (0, 29, 30, 64, 65, 99)]
+    np.testing.assert_allclose(got, [2, 2, 0.2, 0.2, 0.02, 0.02], rtol=1e-6)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,13 +51,30 @@ def draw_views(
     if not sheet:
         return
     lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
-    figure = _figure(1.2 * len(sheet) + 0.3, 1.2 * len(lines))
-    axes = figure.subplots(len(lines), len(sheet), squeeze=False)
-    for i, (row, line) in enumerate(zip(axes, lines, strict=True)):
-        for axis, picture in zip(row, line, strict=True):
+    names = ["image", *(f"view {i}" for i in range(1, len(lines)))]
+    draw_rows(path, dict(zip(names, lines, strict=True)))
+
+
+def draw_rows(
+    path: str | os.PathLike[str], rows: Mapping[str, Sequence[np.ndarray]]
+) -> None:
+    """Draws named rows of pictures, as a PNG.
+
+    Args:
+        path: Where to.
+        rows: Pictures by the name of their row, equally many in each; `(h, w, 3)`
+            uint8 or floats, which are clipped to [0, 1].
+    """
+    count = max(len(row) for row in rows.values())
+    figure = _figure(1.2 * count + 0.3, 1.2 * len(rows))
+    axes = figure.subplots(len(rows), count, squeeze=False)
+    for places, (name, row) in zip(axes, rows.items(), strict=True):
+        for axis, picture in zip(places, row, strict=True):
+            if picture.dtype != np.uint8:
+                picture = np.clip(picture, 0.0, 1.0)
             axis.imshow(picture, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"view {i}" if i else "image", fontsize=9)
+        places[0].set_ylabel(name, fontsize=9)
     _save(figure, path)
 
 

@@ -15,6 +15,7 @@ TENSORBOARD = "tensorboard"
 EXPORT = "export"
 VIEWS = "views.png"
 CURVES = "curves.png"
+PICTURES = "pictures.png"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

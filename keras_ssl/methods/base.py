@@ -156,6 +156,14 @@ class Method(distribute.Model):
         self._tick()
         return scalars
 
+    def draw(self, batch: Batch) -> Pictures:
+        """The method's pictures of a batch; what layers remember of it is put back."""
+        state = [(v, v.numpy()) for v in self.non_trainable_variables]
+        pictures = self.pictures(self._outputs(batch))
+        for variable, value in state:
+            variable.assign(value)
+        return pictures
+
     @property
     def memories(self) -> list[Memory]:
         """The parts whose state changes without gradients."""

@@ -128,6 +128,7 @@ def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
         ("Scores", run_dir.EVALUATIONS),
         ("Curves", run_dir.CURVES),
         ("Views", run_dir.VIEWS),
+        ("Pictures", run_dir.PICTURES),
     ):
         if (folder / name).exists():
             console.say(f"{what + ':':<23}{folder / name}")

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_curves, draw_views
 from keras_ssl.callbacks.recorder import Recorder
@@ -125,7 +126,8 @@ def train(
         log_every_steps,
         distribute.is_chief(),
     )
-    hooks = [saver, logger, *callbacks]
+    drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
+    hooks = [saver, logger, *callbacks, *([drawn] if distribute.is_chief() else [])]
     scored = evaluation if whole is not None else None
     with record.watch(), source.unreadable.explained():
         if scored is not None and whole is not None:

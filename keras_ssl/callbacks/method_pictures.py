@@ -1,0 +1,101 @@
+"""Draws what a method wants to show of itself, such as reconstructions."""
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.callbacks.pictures import draw_rows
+from keras_ssl.core import run_dir
+from keras_ssl.data import pipeline
+from keras_ssl.methods.base import Method
+
+if TYPE_CHECKING:
+    from keras_ssl.data.sources import Source
+
+
+class MethodPictures(keras.callbacks.Callback):
+    """Draws a method's `pictures` of the same few images as it learns.
+
+    The latest are a PNG in the run's directory, all are in TensorBoard. Methods
+    without pictures cost nothing.
+
+    Args:
+        directory: The run's directory.
+        source: Where images come from.
+        views: `(images, seeds) -> views`.
+        seed: The run's seed.
+        writer: TensorBoard's.
+        times: About how often to draw in a run.
+        count: Number of images.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        source: "Source",
+        views: Any,
+        seed: int,
+        writer: tf.summary.SummaryWriter,
+        times: int = 8,
+        count: int = 8,
+    ) -> None:
+        super().__init__()
+        self.directory, self.writer, self.times = directory, writer, times
+        self.source, self.views, self.seed, self.count = source, views, seed, count
+        self.batch: dict[str, Any] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        epochs = self.params["epochs"]
+        every = max(1, epochs // self.times)
+        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draws now."""
+        if type(self.model).pictures is Method.pictures:
+            return
+        if self.batch is None:
+            self.batch = sample(self.source, self.views, self.seed, self.count)
+        if self.batch is None:
+            return
+        rows = {
+            name: np.clip(np.asarray(images, np.float32), 0.0, 1.0)
+            for name, images in self.model.draw(self.batch).items()
+        }
+        draw_rows(self.directory / run_dir.PICTURES, {k: [*v] for k, v in rows.items()})
+        # One picture: a row of images above the other.
+        sheet = [np.concatenate([*row], axis=1) for row in rows.values()]
+        with self.writer.as_default(int(self.model.optimizer.iterations.numpy())):
+            tf.summary.image("pictures", np.concatenate(sheet, axis=0)[None])
+
+
+def sample(
+    source: "Source", views: Any, seed: int, count: int
+) -> dict[str, Any] | None:
+    """A batch of a few images, spread evenly over a set.
+
+    Args:
+        source: Where images come from.
+        views: `(images, seeds) -> views`.
+        seed: The run's seed.
+        count: Number of images.
+
+    Returns:
+        `views`, `seed` and `index`, as a method's `forward` takes them; None where no
+        image could be read.
+    """
+    found = []
+    for i in pipeline.subset(source.count, count):
+        image = source.try_read(int(i))
+        if image is not None:
+            seeds = tf.constant([[seed, i]], tf.int32)
+            # Without XLA where the views offer it: it would compile for these few.
+            made = getattr(views, "render", views)(image[None], seeds)
+            index = tf.constant([i], tf.int64)
+            found.append({"views": tuple(made), "seed": seeds, "index": index})
+    if not found:
+        return None
+    return tf.nest.map_structure(lambda *rows: tf.concat(rows, axis=0), *found)
