@@ -26,9 +26,7 @@ GIN_FILE = flags.DEFINE_multi_string(
 )
 GIN = flags.DEFINE_multi_string("gin", [], "A line of gin; wins over the files.")
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 224, "Side of its images in pixels.")
-PREFIX = flags.DEFINE_string(
-    "prefix", None, "What its names begin with; found by default."
-)
+PREFIX = flags.DEFINE_string("prefix", None, "What names begin with; found if None.")
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
 
 

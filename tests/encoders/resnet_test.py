@@ -8,11 +8,14 @@ import tensorflow as tf
 
 from keras_ssl.encoders.resnet import ResNet, SmallResNet
 
-COUNTS = json.loads(
-    (
-        pathlib.Path(__file__).parents[1] / "golden" / "param_count_simclr_resnet.json"
-    ).read_text()
-)["entries"]
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+COUNTS = {
+    name: entry
+    for file in ("param_count_simclr_resnet", "param_count_resnet_alexnet")
+    for name, entry in json.loads((GOLDEN / f"{file}.json").read_text())[
+        "entries"
+    ].items()
+}
 SLOW = pytest.mark.slow
 
 
@@ -37,17 +40,26 @@ def small(stem="strided", **options):
         "simclr_resnet50_1x",
         pytest.param("simclr_resnet50_2x", marks=SLOW),
         pytest.param("simclr_resnet101_1x", marks=SLOW),
+        "simclr_resnet50_1x_sk",
+        "torchvision_resnet18_classes0",
+        "torchvision_resnet50_classes0",
     ],
 )
 def test_parameters_are_counted_as_in_the_authors_code(case, monkeypatch):
     # Random numbers for 94 million weights would take most of the time.
     monkeypatch.setattr(keras.initializers, "VarianceScaling", lambda *_: "zeros")
     want = COUNTS[case]
-    stem = "cifar" if want["cifar_stem"] else "imagenet"
-    encoder = ResNet(want["depth"], want["width"], stem)
+    encoder = ResNet(
+        want["depth"],
+        want["width"],
+        stem="cifar" if want.get("cifar_stem") else "imagenet",
+        variant=case.split("_")[0],
+        sk_ratio=want.get("sk_ratio", 0.0),
+    )
     features = built(encoder)
-    assert features.shape == (None, want["feature_dim"])
-    assert encoder.feature_dim == want["feature_dim"]
+    width = want.get("feature_dim", 2048 if want["depth"] == 50 else 512)
+    assert features.shape == (None, width)
+    assert encoder.feature_dim == width
     trainable, fixed = (
         sum(int(np.prod(v.shape)) for v in variables)
         for variables in (encoder.trainable_variables, encoder.non_trainable_variables)
@@ -62,6 +74,14 @@ def test_parameters_are_counted_as_in_the_authors_code(case, monkeypatch):
         (lambda: ResNet(18, 0.125, "cifar"), [(32, 8), (16, 16), (8, 32), (4, 64)]),
         (lambda: ResNet(18, 0.125), [(8, 8), (4, 16), (2, 32), (1, 64)]),
         (lambda: ResNet(50, 0.0625, "cifar"), [(32, 16), (16, 32), (8, 64), (4, 128)]),
+        (
+            lambda: ResNet(50, 0.0625, sk_ratio=0.5, blocks=(1, 1, 1, 1)),
+            [(8, 16), (4, 32), (2, 64), (1, 128)],
+        ),
+        (
+            lambda: ResNet(50, 0.0625, "cifar", sk_ratio=0.5, blocks=(1, 1, 1, 1)),
+            [(32, 16), (16, 32), (8, 64), (4, 128)],
+        ),
         (lambda: small(stem="cifar"), [(16, 8), (8, 16)]),
         (lambda: small(), [(8, 8), (4, 16)]),
     ],
@@ -73,6 +93,24 @@ def test_maps_of_the_stages(encoder, sizes):
     got = [(m.shape[1], m.shape[3]) for m in maps.values()]
     assert got == sizes
     assert encoder.feature_dim == sizes[-1][1]
+
+
+def test_selective_kernels_train_in_bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    encoder = ResNet(50, 1 / 16, sk_ratio=0.5, blocks=(1, 1, 1, 1))
+    built(encoder)
+    for block in (stage[0] for stage in encoder.stages):
+        block.branch[-1].norm.gamma.assign(tf.ones(block.out_width))
+    weights = [v.value for v in encoder.trainable_variables]
+    with tf.GradientTape() as tape:
+        features = encoder(images(4), training=True)
+        loss = tf.reduce_sum(features**2)
+    assert features.dtype == tf.float32
+    for variable, gradient in zip(
+        encoder.trainable_variables, tape.gradient(loss, weights), strict=True
+    ):
+        assert np.isfinite(gradient).all(), variable.path
+        assert np.any(gradient), variable.path
 
 
 @pytest.mark.parametrize("size", [1, 7, 33])
@@ -155,6 +193,8 @@ def test_training_moves_statistics_and_gradients_reach_all_weights():
     [
         lambda: ResNet(34, 0.125, "cifar", mean=(0.1, 0.2, 0.3), name="mine"),
         lambda: ResNet(50, 2),
+        lambda: ResNet(18, 1 / 16, variant="torchvision", blocks=(1, 2, 1, 1)),
+        lambda: ResNet(50, 1 / 16, sk_ratio=0.25, blocks=(1, 1, 1, 1)),
         lambda: small(stem="cifar", std=(1, 2, 3)),
     ],
 )
@@ -181,6 +221,10 @@ def test_an_encoder_made_from_the_config_takes_the_weights():
     [
         (lambda: ResNet(19), "depth must be one of 18, 34, 50, .*; got 19"),
         (lambda: ResNet(stem="big"), "stem must be one of imagenet, cifar.*got 'big'"),
+        (lambda: ResNet(variant="v2"), "variant must be one of simclr, torchvision"),
+        (lambda: ResNet(50, blocks=(1, 2)), r"blocks needs four .*got \(1, 2\)"),
+        (lambda: ResNet(18, sk_ratio=0.1), r"sk_ratio=0.1 needs bottleneck blocks"),
+        (lambda: ResNet(50, sk_ratio=2.0), r"sk_ratio must be in \(0, 1\], got 2.0"),
         (lambda: SmallResNet((1, 1), (8,)), r"entry for each stage.*\(1, 1\).*\(8,\)"),
         (lambda: SmallResNet(std=(1, 0, 1)), r"std positive ones; .*std=\(1, 0, 1\)"),
         (lambda: SmallResNet(mean=(0, 0)), r"need three numbers.*mean=\(0, 0\)"),

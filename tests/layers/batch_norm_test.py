@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+import textwrap
+
 import keras
 import numpy as np
 import pytest
@@ -62,7 +67,7 @@ def close(got, want, rtol=1e-5):
 
 
 def step(made, x, dy):
-    x = tf.constant(x)
+    x = tf.convert_to_tensor(x)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         y = made(x, training=True)
@@ -202,3 +207,55 @@ def test_momentum_out_of_range(momentum):
 def test_epsilon_out_of_range(epsilon):
     with pytest.raises(ValueError, match=f"epsilon must be positive, got {epsilon}"):
         BatchNorm(epsilon=epsilon)
+
+
+REPLICAS = """
+import sys
+import numpy as np
+import tensorflow as tf
+from keras_ssl.core import distribute
+from tests.layers import batch_norm_test as here
+
+distribute.virtual_cpus(2)
+strategy = distribute.make_strategy("mirrored")
+x, dy = here.data((6, 4, 3, 5))
+with strategy.scope():
+    made = here.layer(x.shape)
+
+def step(x, dy):
+    found = here.step(made, x, dy)
+    whole = {k: distribute.total(found.pop(k)) for k in ("gamma", "beta")}
+    return found | whole
+
+def spread(value):
+    return strategy.experimental_distribute_values_from_function(
+        lambda c: tf.constant(np.split(value, 2)[c.replica_id_in_sync_group]))
+
+with strategy.scope():
+    found = strategy.run(tf.function(step), args=(spread(x), spread(dy)))
+local = {k: strategy.experimental_local_results(v) for k, v in found.items()}
+out = {k: np.concatenate(v) if k in "xy" else v[0].numpy() for k, v in local.items()}
+moving = {v.name: v.numpy() for v in (made.moving_mean, made.moving_variance)}
+np.savez(sys.argv[1], **out, **moving)
+"""
+
+
+def test_two_replicas_are_one_batch(tmp_path, pytestconfig):
+    out = tmp_path / "out.npz"
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(REPLICAS), out],
+        check=True,
+        cwd=pytestconfig.rootpath,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    x, dy = data((6, 4, 3, 5))
+    made = layer(x.shape)
+    want = reference(x, dy, made)
+    for name, now in zip(
+        ("moving_mean", "moving_variance"), statistics(x), strict=True
+    ):
+        want[name] = 0.9 * getattr(made, name).numpy() + 0.1 * now
+    with np.load(out) as got:
+        assert sorted(got) == sorted(want)
+        for name, value in want.items():
+            close(got[name], value)
