@@ -138,6 +138,7 @@ def color_jitter(
     Returns:
         Images of the same shape in [0, 1].
     """
+    images = tf.convert_to_tensor(images)
     keys = tf.reshape(tf.cast(order, tf.float32), (-1, 4))
     b_key, c_key, s_key, h_key = (_column(key) for key in tf.unstack(keys, axis=1))
     factor, turn = _column(saturation), _column(hue)
@@ -149,17 +150,19 @@ def color_jitter(
 
     s_place, h_place = place(s_key), place(h_key)
 
+    # One image alone leaves out what does not concern it; of many, some need each.
+    alone = images.shape.rank == 3 or images.shape[0] == 1
+    shift, scale = (_maybe_shift, _scale_one) if alone else (_shift_hsv, _scale_each)
+
     def jitter(planes: Planes) -> Planes:
         for i, is_contrast in enumerate((contrast_first, ~contrast_first, None)):
-            here = (
+            planes = shift(
+                planes,
                 tf.where(s_place == i, factor, 1.0),
                 tf.where(h_place == i, turn, 0.0),
             )
-            planes = _shift_hsv(planes, *here)
             if is_contrast is not None:
-                scale = tf.where(is_contrast, c_factor, b_factor)
-                pull = tf.where(is_contrast, 1.0 - c_factor, 0.0)
-                planes = [_clip(p * scale + _mean(p) * pull) for p in planes]
+                planes = scale(planes, is_contrast, b_factor, c_factor)
         return planes
 
     return _on_planes(jitter, images)
@@ -215,6 +218,34 @@ def _mean(plane: tf.Tensor) -> tf.Tensor:
 
 def _clip(plane: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(plane, 0.0, 1.0)
+
+
+def _scale_each(
+    planes: Planes, is_contrast: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor
+) -> Planes:
+    """Contrast for the images where `is_contrast`, brightness for the others."""
+    scale = tf.where(is_contrast, contrast, brightness)
+    pull = tf.where(is_contrast, 1.0 - contrast, 0.0)
+    return [_clip(p * scale + _mean(p) * pull) for p in planes]
+
+
+def _scale_one(
+    planes: Planes, is_contrast: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor
+) -> Planes:
+    """`_scale_each` of one image, which needs no mean for brightness."""
+    return tf.cond(
+        tf.squeeze(is_contrast),
+        lambda: [_clip(p * contrast + _mean(p) * (1.0 - contrast)) for p in planes],
+        lambda: [_clip(p * brightness) for p in planes],
+    )
+
+
+def _maybe_shift(planes: Planes, factor: tf.Tensor, turn: tf.Tensor) -> Planes:
+    """`_shift_hsv` of one image, left out where it changes nothing."""
+    acts = tf.squeeze((factor != 1.0) | (turn != 0.0))
+    return tf.cond(
+        acts, lambda: list(_shift_hsv(planes, factor, turn)), lambda: list(planes)
+    )
 
 
 def _shift_hsv(planes: Planes, factor: tf.Tensor, turn: tf.Tensor) -> Planes:

@@ -1,5 +1,6 @@
 """Crops, resizes and blurs as separable weighted sums; see `functional`."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -67,33 +68,78 @@ def check_method(method: str) -> None:
         )
 
 
-def gaussian_blur(
-    images: tf.Tensor, kernel_size: int, sigma: float | tf.Tensor
-) -> tf.Tensor:
-    """Blurs with a Gaussian of `2 * (kernel_size // 2) + 1` taps; zeros lie outside.
+def check_border(border: str) -> None:
+    """Raises a ValueError if `gaussian_blur` does not know the border."""
+    if border not in ("zeros", "edge"):
+        raise ValueError(
+            f"Expected border to be 'edge' or 'zeros'. Received: {border!r}"
+        )
 
-    As SimCLR's code has it, borders darken; torchvision mirrors the image instead.
+
+def gaussian_blur(
+    images: tf.Tensor,
+    kernel_size: int,
+    sigma: float | tf.Tensor,
+    border: str = "zeros",
+) -> tf.Tensor:
+    """Blurs with a Gaussian of `2 * (kernel_size // 2) + 1` taps.
 
     Args:
         images: `(n, h, w, 3)` or `(h, w, 3)` floats in [0, 1].
         kernel_size: Taps, >= 1; an even number counts as the next odd one.
         sigma: Scalar or `(n,)`, pixels, > 0.
+        border: What lies outside: "zeros", so that borders darken, as in SimCLR's and
+            BYOL's code; or "edge", the nearest pixel, as in Pillow.
 
     Returns:
         Images of the same shape.
+
+    Raises:
+        ValueError: If the border is unknown.
     """
+    check_border(border)
     images = tf.convert_to_tensor(images)
     if images.shape.rank == 3:
         return gaussian_blur(images[None], kernel_size, sigma)[0]
     radius = kernel_size // 2
-    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
+    offsets = tf.range(radius + 1, dtype=tf.float32)
     sigma = tf.reshape(tf.cast(sigma, tf.float32), (-1, 1))
-    taps = tf.nn.softmax(-tf.square(offsets / sigma) / 2.0)[:, :, None, None, None]
-    height, width = tf.shape(images)[1], tf.shape(images)[2]
-    padded = tf.pad(images, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
-    window = range(2 * radius + 1)
-    rows = sum(taps[:, i] * padded[:, i : i + height] for i in window)
-    return sum(taps[:, i] * rows[:, :, i : i + width] for i in window)
+    taps = tf.exp(-tf.square(offsets / sigma) / 2.0)
+    taps /= 2.0 * tf.reduce_sum(taps, axis=1, keepdims=True) - 1.0
+
+    def along(planes: tf.Tensor, axis: int) -> tf.Tensor:
+        length = tf.shape(planes)[axis]
+        padded = _widen(planes, axis, radius, border)
+
+        def shifted(by: int) -> tf.Tensor:
+            begin, size = [0] * 4, [-1] * 4
+            begin[axis], size[axis] = radius + by, length
+            return tf.slice(padded, begin, size)
+
+        blurred = taps[:, 0, None, None, None] * planes
+        for i in range(1, radius + 1):
+            pair = shifted(-i) + shifted(i)
+            blurred += taps[:, i, None, None, None] * pair
+        return tf.ensure_shape(blurred, planes.shape)
+
+    planes = tf.transpose(images, (0, 3, 1, 2))
+    for axis in (2, 3):
+        # Always so. XLA doesn't look across a condition; where it does it computes
+        # the first direction anew for each tap of the second.
+        positive = tf.reduce_all(sigma > 0)
+        blur, same = functools.partial(along, planes, axis), planes
+        planes = tf.cond(positive, blur, lambda same=same: same)
+    return tf.transpose(planes, (0, 2, 3, 1))
+
+
+def _widen(planes: tf.Tensor, axis: int, by: int, border: str) -> tf.Tensor:
+    """Continues planes at both ends of an axis."""
+    if border == "zeros":
+        return tf.pad(planes, [[by * (i == axis)] * 2 for i in range(4)])
+    first, last = (
+        tf.gather(planes, [at], axis=axis) for at in (0, tf.shape(planes)[axis] - 1)
+    )
+    return tf.concat([first] * by + [planes] + [last] * by, axis=axis)
 
 
 def _triangle(distance: tf.Tensor) -> tf.Tensor:

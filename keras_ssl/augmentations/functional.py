@@ -16,6 +16,7 @@ from keras_ssl.augmentations._color import (
     to_grayscale,
 )
 from keras_ssl.augmentations._geometry import (
+    check_border,
     check_method,
     crop_and_resize,
     gaussian_blur,
@@ -26,6 +27,7 @@ __all__ = [
     "adjust_contrast",
     "adjust_hue",
     "adjust_saturation",
+    "check_border",
     "check_method",
     "color_jitter",
     "crop_and_resize",

@@ -15,6 +15,8 @@ from keras_ssl.augmentations import functional
 
 # torchvision's RandomResizedCrop tries as often before it falls back.
 _TRIES = 10
+# Pixels from which on images take their steps one by one.
+_LARGE = 64 * 64
 
 
 class Step(Protocol):
@@ -59,8 +61,7 @@ class RandomResizedCrop:
     draws = 2 * _TRIES + 3
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.size, int) and self.size > 0):
-            raise ValueError(f"Expected size in pixels, >= 1. Received: {self.size!r}")
+        _check_pixels("size", self.size)
         _check_range("area", self.area, 1.0)
         _check_range("aspect", self.aspect, math.inf)
         _check_probability("flip", self.flip)
@@ -112,6 +113,112 @@ class RandomResizedCrop:
         left = _offset(width - w, uniforms[:, -2], fell_back)
         return tf.stack(
             [top / height, left / width, (top + h) / height, (left + w) / width], axis=1
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop:
+    """Cuts a square out at a random place, resizes it and mirrors it.
+
+    The default is ImageNet's crop of 224 px out of an image whose shorter side has been
+    made 256 px, in one go.
+
+    Args:
+        size: Height and width of the result, pixels.
+        part: Side of the square, a fraction of the image's shorter side in (0, 1].
+        flip: Probability of mirroring left and right.
+        method: "bilinear" or "bicubic"; see `functional.crop_and_resize`.
+        antialias: Whether shrinking averages; see `functional.crop_and_resize`.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    size: int
+    part: float = 224 / 256
+    flip: float = 0.5
+    method: str = "bilinear"
+    antialias: bool = True
+
+    draws = 3
+
+    def __post_init__(self) -> None:
+        _check_pixels("size", self.size)
+        if not 0 < self.part <= 1:
+            raise ValueError(
+                f"Expected part of the shorter side, in (0, 1]. Received: {self.part}"
+            )
+        _check_probability("flip", self.flip)
+        functional.check_method(self.method)
+
+    def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+        return functional.crop_and_resize(
+            images,
+            self.boxes(tf.shape(images)[1], tf.shape(images)[2], uniforms),
+            self.size,
+            self.method,
+            self.antialias,
+            flip=uniforms[:, -1] < self.flip,
+        )
+
+    def boxes(
+        self, height: tf.Tensor | int, width: tf.Tensor | int, uniforms: tf.Tensor
+    ) -> tf.Tensor:
+        """Where the squares lie; see `RandomResizedCrop.boxes`."""
+        height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+        side = tf.maximum(tf.round(self.part * tf.minimum(height, width)), 1.0)
+        top = _offset(height - side, uniforms[:, 0], False)
+        left = _offset(width - side, uniforms[:, 1], False)
+        return tf.stack(
+            [top / height, left / width, (top + side) / height, (left + side) / width],
+            axis=1,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class PaddedCrop:
+    """Puts black around an image, cuts a square out of it and mirrors it.
+
+    `PaddedCrop(32)` is the customary shift of CIFAR's images by up to four pixels.
+
+    Args:
+        size: Height and width of the result, pixels. The square has as many pixels as
+            the shorter side of the image; other images are resized.
+        pad: Width of the black margin, pixels, >= 0.
+        flip: Probability of mirroring left and right.
+        method: "bilinear" or "bicubic"; see `functional.crop_and_resize`.
+        antialias: Whether shrinking averages; see `functional.crop_and_resize`.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    size: int
+    pad: int = 4
+    flip: float = 0.5
+    method: str = "bilinear"
+    antialias: bool = True
+
+    draws = 3
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.pad, int) and self.pad >= 0):
+            raise ValueError(f"Expected pad in pixels, >= 0. Received: {self.pad!r}")
+        RandomCrop(self.size, 1.0, self.flip, self.method, self.antialias)
+
+    def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+        sides = tf.cast(tf.shape(images)[1:3], tf.float32)
+        around = (self.pad, self.pad)
+        padded = tf.pad(images, ((0, 0), around, around, (0, 0)))
+        side, room = tf.reduce_min(sides), sides + 2.0 * self.pad
+        corner = _offset(room - side, uniforms[:, :2], False)
+        return functional.crop_and_resize(
+            padded,
+            tf.concat([corner / room, (corner + side) / room], axis=1),
+            self.size,
+            self.method,
+            self.antialias,
+            flip=uniforms[:, -1] < self.flip,
         )
 
 
@@ -203,6 +310,7 @@ class GaussianBlur:
         kernel_size: Taps; an even number counts as the next odd one.
         sigma: Least and greatest, pixels, uniform, > 0.
         probability: Of each image.
+        border: "zeros" or "edge"; see `functional.gaussian_blur`.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -211,21 +319,20 @@ class GaussianBlur:
     kernel_size: int
     sigma: tuple[float, float] = (0.1, 2.0)
     probability: float = 0.5
+    border: str = "zeros"
 
     draws = 2
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.kernel_size, int) and self.kernel_size > 0):
-            raise ValueError(
-                f"Expected kernel_size in pixels, >= 1. Received: {self.kernel_size!r}"
-            )
+        _check_pixels("kernel_size", self.kernel_size)
         _check_range("sigma", self.sigma, math.inf)
+        functional.check_border(self.border)
         _check_probability("probability", self.probability)
 
     def __call__(self, images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
         acts = uniforms[:, 0] < self.probability
         sigma = _between(self.sigma, uniforms[:, 1])
-        blurred = functional.gaussian_blur(images, self.kernel_size, sigma)
+        blurred = functional.gaussian_blur(images, self.kernel_size, sigma, self.border)
         return functional.select(acts, blurred, images)
 
 
@@ -256,6 +363,63 @@ class Solarize:
         return functional.solarize(images, tf.where(acts, self.threshold, 2.0))
 
 
+def apply(steps: tuple[Step, ...], images: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+    """Takes steps one after the other.
+
+    Large images take them one by one: each leaves out what its numbers say does not
+    act, and stays in the processor's cache from the first step to the last. Small ones
+    take them together, since a batch of them is one long loop.
+
+    Args:
+        steps: What to do.
+        images: `(n, h, w, 3)` floats in [0, 1].
+        uniforms: `(n, sum of the steps' draws)` in [0, 1).
+
+    Returns:
+        `(n, h', w', 3)` floats in [0, 1].
+    """
+    draws = [step.draws for step in steps]
+    height, width = images.shape[1:3]
+    if height is None or width is None or height * width < _LARGE:
+        for step, rows in zip(steps, tf.split(uniforms, draws, axis=1), strict=True):
+            images = step(images, rows)
+        return images
+
+    def one(example: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, numbers = example[0][None], tf.split(example[1][None], draws, axis=1)
+        for step, row in zip(steps, numbers, strict=True):
+            image = _perhaps(step, image, row)
+        return image[0]
+
+    if images.shape[0] == 1:
+        return one((images[0], uniforms[0]))[None]
+    return tf.map_fn(one, (images, uniforms), fn_output_signature=images.dtype)
+
+
+def _perhaps(step: Step, image: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+    """Takes a step with one image, or leaves it out where it would not act."""
+    if not isinstance(step, (ColorJitter, Grayscale, GaussianBlur, Solarize)):
+        return step(image, row)
+    sure = dataclasses.replace(step, probability=1.0)
+    acts = row[0, 0] < step.probability
+    return tf.cond(acts, lambda: sure(image, row), lambda: image)
+
+
+def chain(*steps: Step) -> tuple[Step, ...]:
+    """The steps that can act: what never does costs nothing.
+
+    Two views that differ in such steps only share one compiled program.
+    """
+    return tuple(step for step in steps if _can_act(step))
+
+
+def _can_act(step: Step) -> bool:
+    if isinstance(step, ColorJitter):
+        strengths = (step.brightness, step.contrast, step.saturation, step.hue)
+        return step.probability > 0 and any(strengths)
+    return getattr(step, "probability", 1.0) > 0
+
+
 def _between(limits: tuple[float, float], uniforms: tf.Tensor) -> tf.Tensor:
     return limits[0] + (limits[1] - limits[0]) * uniforms
 
@@ -264,11 +428,18 @@ def _append(columns: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
     return tf.concat([columns, tf.fill([tf.shape(columns)[0], 1], last)], axis=1)
 
 
-def _offset(room: tf.Tensor, uniforms: tf.Tensor, central: tf.Tensor) -> tf.Tensor:
+def _offset(
+    room: tf.Tensor, uniforms: tf.Tensor, central: tf.Tensor | bool
+) -> tf.Tensor:
     """Whole pixels in [0, room], or half the room where the part is central."""
     # Rounding in float32 may lift the product to room + 1.
     anywhere = tf.minimum(tf.floor(uniforms * (room + 1.0)), room)
     return tf.where(central, tf.floor(room / 2.0), anywhere)
+
+
+def _check_pixels(name: str, value: int) -> None:
+    if not (isinstance(value, int) and value > 0):
+        raise ValueError(f"Expected {name} in pixels, >= 1. Received: {value!r}")
 
 
 def _check_probability(name: str, value: float) -> None:

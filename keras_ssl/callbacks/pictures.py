@@ -38,14 +38,17 @@ def draw_views(
         seed: The run's seed.
         count: Number of images.
     """
-    index = pipeline.subset(source.count, count)
-    sheet = []
-    for i in index:
-        image = source.read(tf.constant([i]))[0] if source.shape else source.read(i)
+    sheet: list[list[np.ndarray]] = []
+    for i in pipeline.subset(source.count, count):
+        image = source.try_read(int(i))
+        if image is None:
+            continue
         seeds = tf.constant([[seed, i]], tf.int32)
         # Without XLA where the views offer it: it would compile for these few.
         made = getattr(views, "render", views)(image[None], seeds)
         sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
+    if not sheet:
+        return
     lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
     figure = _figure(1.2 * len(sheet) + 0.3, 1.2 * len(lines))
     axes = figure.subplots(len(lines), len(sheet), squeeze=False)

@@ -22,6 +22,7 @@ KINDS = (
     "encoder",
     "head",
     "views",
+    "layer",
     "dataset",
     "optimizer",
     "schedule",

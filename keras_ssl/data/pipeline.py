@@ -4,15 +4,14 @@ What a step of a run sees depends on the run's seed and the step alone: not on h
 many workers or replicas share it, nor on where the run was stopped and resumed.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.data import each
+from keras_ssl.data.each import Views
 from keras_ssl.data.sources import Source
-
-Views = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
@@ -30,12 +29,19 @@ def steps_per_epoch(source: Source, batch_size: int) -> int:
 
 
 def training_batches(
-    source: Source, views: Views, batch_size: int, seed: int, start_step: int = 0
+    source: Source,
+    views: Views,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    max_corrupt: float = 0.01,
 ) -> tf.data.Dataset:
     """Endless global batches from `start_step` on.
 
     Each epoch is a permutation computed index by index, so that starting late costs
-    nothing and no shuffle buffer is kept.
+    nothing and no shuffle buffer is kept. An image that cannot be read leaves its place
+    and its seed to another one, which follows from its index: so batches are full, and
+    are the same again after a resume.
 
     Args:
         source: Where images come from.
@@ -43,9 +49,12 @@ def training_batches(
         batch_size: Images in a global batch.
         seed: The run's seed.
         start_step: Steps to pass over.
+        max_corrupt: Greatest share of images that may be unreadable, in [0, 1]; beyond
+            it `source.unreadable.error` is set and the data ends in an error.
 
     Returns:
-        A data set of `{"views", "seed", "index"}`.
+        A data set of `{"views", "seed", "index"}`, where `index` says which images
+        were used.
     """
     per_epoch = steps_per_epoch(source, batch_size)
 
@@ -62,69 +71,91 @@ def training_batches(
         seeds = tf.stack(
             [tf.fill([batch_size], key[0]), tf.cast(index, tf.int32) ^ key[1]], axis=1
         )
-        return {"index": index, "seed": seeds}
+        # How many different images were asked for before this step.
+        steps = step - start_step
+        seen = tf.where(steps < per_epoch, steps * batch_size, source.count)
+        return {"index": index, "seed": seeds, "seen": tf.fill([batch_size], seen)}
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     batches = steps.map(draw, num_parallel_calls=1)
     if source.shape is not None:
         batches = batches.map(
-            lambda b: {"views": views(source.read(b["index"]), b["seed"]), **b},
+            lambda b: {
+                "views": views(source.read(b["index"]), b["seed"]),
+                "index": b["index"],
+                "seed": b["seed"],
+            },
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
     else:
-        batches = _one_by_one(batches, source, views, batch_size)
+        batches = each.batches(batches, source, views, batch_size, max_corrupt)
     options = tf.data.Options()
     options.deterministic = True
     # Every worker makes the whole global batch and takes its share of it.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.OFF
     )
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def _one_by_one(
-    batches: tf.data.Dataset, source: Source, views: Views, batch_size: int
-) -> tf.data.Dataset:
-    """Reads images of differing sizes, each on its own, and batches their views."""
-
-    def one(example: dict[str, tf.Tensor]) -> dict[str, Any]:
-        image = source.read(example["index"])
-        made = views(image[None], example["seed"][None])
-        return {"views": tuple(view[0] for view in made), **example}
-
-    return (
-        batches.unbatch()
-        .map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
-    )
+    return batches.prefetch(2).with_options(options)
 
 
 def evaluation_batches(
-    source: Source, size: int, batch_size: int = 256, limit: int | None = None
+    source: Source,
+    size: int,
+    batch_size: int = 256,
+    limit: int | None = None,
+    max_corrupt: float = 0.01,
 ) -> Iterator[tf.Tensor]:
     """Every image once and in order, as `(b, size, size, 3)` floats in [0, 1].
+
+    Images that cannot be read are left out; `numbered_batches` says which remain.
 
     Args:
         source: Where images come from.
         size: Side in pixels; see `square`.
         batch_size: Images in a batch; the last one may be smaller.
         limit: Reads an evenly spread part of so many images.
+        max_corrupt: Greatest share of images that may be unreadable, in [0, 1].
 
     Yields:
         Batches.
+
+    Raises:
+        ValueError: If too many cannot be read.
     """
-    index = subset(source.count, limit)
-    dataset = tf.data.Dataset.from_tensor_slices(index)
+    for _, images in numbered_batches(source, size, batch_size, limit, max_corrupt):
+        yield images
+
+
+def numbered_batches(
+    source: Source,
+    size: int,
+    batch_size: int = 256,
+    limit: int | None = None,
+    max_corrupt: float = 0.01,
+) -> Iterator[tuple[np.ndarray, tf.Tensor]]:
+    """As `evaluation_batches`, yielding `(index, images)`, the index `(b,)` int64."""
+    asked = subset(source.count, limit)
+    dataset = tf.data.Dataset.from_tensor_slices(asked)
     if source.shape is not None:
         dataset = dataset.batch(batch_size).map(
-            lambda i: square(source.read(i), size), tf.data.AUTOTUNE
+            lambda i: (i, square(source.read(i), size)), tf.data.AUTOTUNE
         )
     else:
-        dataset = dataset.map(
-            lambda i: square(source.read(i)[None], size)[0], tf.data.AUTOTUNE
-        ).batch(batch_size)
-    yield from dataset.prefetch(2)
+        dataset = (
+            dataset.map(
+                lambda i: (i, square(source.read(i)[None], size)[0]), tf.data.AUTOTUNE
+            )
+            .ignore_errors()
+            .batch(batch_size)
+        )
+    found = [np.empty(0, np.int64)]
+    for index, images in dataset.prefetch(2):
+        found.append(index.numpy())
+        yield found[-1], images
+    for index in np.setdiff1d(asked, np.concatenate(found)):
+        source.note_unreadable(int(index))
+    source.unreadable.check(len(asked), source.count, max_corrupt)
 
 
 def subset(count: int, limit: int | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Images by one string: `tfds:cifar10`, `folder:/path`, `embedded:32`.
+"""Images by one string: `tfds:cifar10`, `folder:DIR`, `tfrecord:GLOB`, `embedded:32`.
 
 Every source is random access: an index gives the same image at any time, so that a
 run can go on at any step without reading what came before.
@@ -6,12 +6,24 @@ run can go on at any step without reading what came before.
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core import registry
+from keras_ssl.data import decode
+from keras_ssl.data.unreadable import Unreadable
+
+
+class Labels(Protocol):
+    """Class numbers, int64: an array, or something that reads them when asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +39,10 @@ class Source:
             shape is known, else one scalar index to `(h, w, 3)` uint8.
         labels: `(count,)` int64, or None for a set without labels.
         classes: Names of the classes, or None.
+        encoded: Maps one scalar index to a scalar string, the image's file; None where
+            images are held decoded. Training then decodes no more than it shows.
+        where: Says in words where the image of an index is.
+        unreadable: Images that could not be read so far.
     """
 
     name: str
@@ -34,20 +50,42 @@ class Source:
     count: int
     shape: tuple[int, int, int] | None
     read: Callable[[tf.Tensor], tf.Tensor]
-    labels: np.ndarray | None = None
+    labels: Labels | None = None
     classes: tuple[str, ...] | None = None
+    encoded: Callable[[tf.Tensor], tf.Tensor] | None = None
+    where: Callable[[int], str] | None = None
+    unreadable: Unreadable = dataclasses.field(default_factory=Unreadable)
 
     def fingerprint(self) -> str:
         """Short digest of name, size, labels and a few images."""
         total = hashlib.sha256(f"{self.name} {self.split} {self.count}".encode())
+        index = np.unique(np.linspace(0, self.count - 1, 16, dtype=np.int64))
         if self.labels is not None:
-            total.update(np.ascontiguousarray(self.labels, np.int64).tobytes())
-        for index in np.unique(np.linspace(0, self.count - 1, 16, dtype=np.int64)):
-            where = tf.constant([index]) if self.shape else tf.constant(index)
-            total.update(self.read(where).numpy().tobytes())
+            # All of them where they are at hand.
+            held = isinstance(self.labels, np.ndarray)
+            labels = self.labels if held else self.labels[index]
+            total.update(np.ascontiguousarray(labels, np.int64).tobytes())
+        for i in index:
+            image = self.try_read(int(i))
+            total.update(b"unreadable" if image is None else image.numpy().tobytes())
         return total.hexdigest()[:16]
 
-    def need_labels(self, what: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    def try_read(self, index: int) -> tf.Tensor | None:
+        """One image `(h, w, 3)` uint8, or None if it cannot be read; that is noted."""
+        try:
+            if self.shape is not None:
+                return self.read(tf.constant([index], tf.int64))[0]
+            return self.read(tf.constant(index, tf.int64))
+        except tf.errors.OpError as error:
+            self.note_unreadable(index, error)
+            return None
+
+    def note_unreadable(self, index: int, error: Exception | None = None) -> None:
+        """Counts an image that cannot be read, and says so once."""
+        place = self.where(index) if self.where else f"image {index} of {self.name!r}"
+        self.unreadable.add(index, place, error)
+
+    def need_labels(self, what: str) -> tuple[Labels, tuple[str, ...]]:
         """Labels and class names.
 
         Raises:
@@ -56,8 +94,8 @@ class Source:
         if self.labels is None or self.classes is None:
             raise ValueError(
                 f"{what} needs labels, and {self.name!r} (split {self.split!r}) has "
-                "none. Give a labelled set, such as tfds:cifar10, embedded:32 or "
-                "folder:DIR?labels=folders."
+                "none. Give a labelled set, such as tfds:cifar10, embedded:32, "
+                "folder:DIR?labels=folders or tfrecord:GLOB?label=FEATURE."
             )
         return self.labels, self.classes
 
@@ -68,7 +106,7 @@ def open_source(name: str, split: str = "train", data_dir: str | None = None) ->
     Args:
         name: `kind:rest`, the kind being a registered data set: `tfds:NAME`,
             `folder:DIR` (`?labels=folders` where the folders are classes),
-            `embedded:32` or `embedded:64`.
+            `tfrecord:GLOB`, `embedded:32` or `embedded:64`.
         split: Name of the split.
         data_dir: Where TFDS keeps data; its own default if None.
 
@@ -81,14 +119,62 @@ def open_source(name: str, split: str = "train", data_dir: str | None = None) ->
     kind, colon, rest = name.partition(":")
     if not colon or not rest:
         raise ValueError(
-            f"Data is named 'kind:name', such as tfds:cifar10, folder:DIR or "
-            f"embedded:32; got {name!r}."
+            "Data is named 'kind:name', such as tfds:cifar10, folder:DIR, "
+            f"tfrecord:GLOB or embedded:32; got {name!r}."
         )
     try:
         opener = registry.get("dataset", kind)
     except KeyError as error:
         raise ValueError(f"{error.args[0]} (In {name!r}.)") from error
     return opener(rest, split, data_dir)
+
+
+def from_files(
+    name: str,
+    split: str,
+    count: int,
+    encoded: Callable[[tf.Tensor], tf.Tensor],
+    labels: Labels | None = None,
+    classes: tuple[str, ...] | None = None,
+    where: Callable[[int], str] | None = None,
+) -> Source:
+    """A source of image files of any kind and size; arguments as for `Source`."""
+
+    def read(index: tf.Tensor) -> tf.Tensor:
+        return decode.image(encoded(index))
+
+    return Source(name, split, count, None, read, labels, classes, encoded, where)
+
+
+def part_of(split: str, count: int) -> tuple[str, slice]:
+    """Takes a split as TFDS writes it apart: `train[:64]`, `train[10%:]`.
+
+    Args:
+        split: Name of a split, with or without a range.
+        count: Images in the whole of it.
+
+    Returns:
+        The split's name, and which of its images are meant.
+
+    Raises:
+        ValueError: If the range is not written so.
+    """
+    name, bracket, limits = split.partition("[")
+    if not bracket:
+        return name, slice(None)
+    found = re.fullmatch(r"(\d+%?)?:(\d+%?)?\]", limits)
+    if not found:
+        raise ValueError(
+            "A part of a split is written 'train[:64]' or 'train[10%:]'; got "
+            f"{split!r}."
+        )
+    ends = [
+        None
+        if end is None
+        else (count * int(end[:-1]) // 100 if end.endswith("%") else int(end))
+        for end in found.groups()
+    ]
+    return name, slice(*ends)
 
 
 def check_classes(train: Source, test: Source) -> None:

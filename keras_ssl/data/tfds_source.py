@@ -1,4 +1,8 @@
-"""Data sets of tensorflow_datasets, read once into memory."""
+"""Data sets of tensorflow_datasets.
+
+Small images of one size are read once into memory, decoded. All others stay where they
+are, and are read record by record.
+"""
 
 import os
 from typing import Any
@@ -8,9 +12,10 @@ import tensorflow as tf
 
 from keras_ssl.core.console import say
 from keras_ssl.core.registry import register
-from keras_ssl.data.sources import Source
+from keras_ssl.data import records
+from keras_ssl.data.sources import Source, from_files
 
-# Decoded images beyond this stay encoded in memory and are decoded when read.
+# Decoded images beyond this stay in their files.
 _DECODED_LIMIT = 4 << 30
 _ENCODED_LIMIT = 12 << 30
 
@@ -68,11 +73,16 @@ def from_builder(name: str, builder: Any, split: str) -> Source:
     labelled = isinstance(label, tfds.features.ClassLabel)
     shape = features["image"].shape
     static = None not in shape and np.prod(shape) * info.num_examples < _DECODED_LIMIT
+    classes = tuple(label.names) if label is not None and labelled else None
+    kept_as = builder.info.file_format.value
+    if not static and kept_as == "tfrecord":
+        return _from_records(name, split, info, features, classes)
     if not static and info.num_bytes > _ENCODED_LIMIT:
         raise ValueError(
-            f"Split {split!r} of {name!r} has {info.num_bytes >> 30} GiB; sets of TFDS "
-            f"are read into memory, up to {_ENCODED_LIMIT >> 30} GiB. Take a part of "
-            "it, such as 'train[:10%]'."
+            f"Split {split!r} of {name!r} has {info.num_bytes >> 30} GiB in {kept_as} "
+            f"files; beyond {_ENCODED_LIMIT >> 30} GiB only tfrecord files are read. "
+            "Prepare it with file_format='tfrecord', or take a part of it, such as "
+            "'train[:10%]'."
         )
     wanted = {"image": True, **({"label": True} if labelled else {})}
     dataset = builder.as_dataset(
@@ -93,8 +103,46 @@ def from_builder(name: str, builder: Any, split: str) -> Source:
         shape=(shape[0], shape[1], 3) if static else None,
         read=images,
         labels=labels,
-        classes=tuple(label.names) if label is not None and labelled else None,
+        classes=classes,
     )
+
+
+def _from_records(
+    name: str, split: str, info: Any, features: Any, classes: tuple[str, ...] | None
+) -> Source:
+    """Images and labels by the places of their records, of a set of any size."""
+    import tensorflow_datasets as tfds
+
+    parts = info.file_instructions
+    whole = records.find([part.filename for part in parts])
+    rows = [
+        np.flatnonzero(whole.file == number)[part.skip :][: _take(part)]
+        for number, part in enumerate(parts)
+    ]
+    found = whole.part(np.concatenate(rows))
+    if len(found) != info.num_examples:
+        raise ValueError(
+            f"Split {split!r} of {name!r} should have {info.num_examples} records, its "
+            f"files have {len(found)}. Prepare it again."
+        )
+    read = found.reader()
+
+    def feature(key: str, index: tf.Tensor, **decoders: Any) -> tf.Tensor:
+        alone = tfds.features.FeaturesDict({key: features[key]})
+        return alone.deserialize_example(read(index), decoders=decoders)[key]
+
+    def encoded(index: tf.Tensor) -> tf.Tensor:
+        return feature("image", index, image=tfds.decode.SkipDecoding())
+
+    labels = None
+    if classes is not None:
+        labels = records.ReadLabels(lambda i: feature("label", i), len(found))
+    return from_files(name, split, len(found), encoded, labels, classes, found.where)
+
+
+def _take(part: Any) -> int | None:
+    """How many records of a file belong to a split; TFDS writes -1 for all."""
+    return None if part.take < 0 else part.take
 
 
 def _prepare(name: str, builder: Any) -> None:

@@ -104,9 +104,13 @@ class EvaluationData:
         self, encode: Encode, source: sources.Source, limit: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
         labels, _ = source.need_labels("An evaluation")
-        batches = pipeline.evaluation_batches(source, self.size, self.batch_size, limit)
-        found = [np.asarray(encode(batch), np.float32) for batch in batches]
-        return np.concatenate(found), labels[pipeline.subset(source.count, limit)]
+        batches = pipeline.numbered_batches(source, self.size, self.batch_size, limit)
+        # Images that cannot be read are left out, so the labels are those that remain.
+        found = [
+            (index, np.asarray(encode(images), np.float32)) for index, images in batches
+        ]
+        index, features = map(np.concatenate, zip(*found, strict=True))
+        return features, labels[index]
 
 
 def raw_pixels(images: tf.Tensor) -> tf.Tensor:

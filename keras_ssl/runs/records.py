@@ -94,6 +94,7 @@ class Record:
         batch_size: int,
     ) -> None:
         self.directory = launch.run_dir
+        self.unreadable = source.unreadable
         encoder = method.encoder
         self.content: dict[str, Any] = {
             "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
@@ -176,6 +177,7 @@ class Record:
         if not distribute.is_chief():
             return
         self.content["status"] = status
+        self.content["data"]["unreadable"] = self.unreadable.count
         self.directory.mkdir(parents=True, exist_ok=True)
         bound, used = config.texts()
         run_dir.write_text(self.directory / run_dir.CONFIG, bound)

@@ -46,6 +46,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log_every_steps: int = 10,
     steps_per_execution: int = 1,
+    max_corrupt: float = 0.01,
 ) -> dict[str, Any]:
     """Trains a method and leaves config, checkpoints, logs and scores.
 
@@ -69,17 +70,21 @@ def train(
         callbacks: Further Keras callbacks.
         log_every_steps: Steps between lines of `metrics.jsonl`.
         steps_per_execution: Steps between returns to Python.
+        max_corrupt: Greatest share of images that may be unreadable, in [0, 1]; others
+            take their place. Beyond it the run ends.
 
     Returns:
         The contents of `run.json` at the end.
 
     Raises:
         ValueError: If the settings do not fit together, or the directory holds
-            another run.
+            another run, or too many images cannot be read.
     """
     begun = time.perf_counter()
     local = distribute.local_batch_size(batch_size)
     _check(epochs, learning_rate_scale, steps_per_execution)
+    if not 0 <= max_corrupt <= 1:
+        raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
     records.check_directory(launch)
     if launch.init_from:
         encoders.read(launch.init_from)
@@ -88,7 +93,12 @@ def train(
     _divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch)
     batches = functools.partial(
-        pipeline.training_batches, source, views, batch_size, launch.seed
+        pipeline.training_batches,
+        source,
+        views,
+        batch_size,
+        launch.seed,
+        max_corrupt=max_corrupt,
     )
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
@@ -117,7 +127,7 @@ def train(
     )
     hooks = [saver, logger, *callbacks]
     scored = evaluation if whole is not None else None
-    with record.watch():
+    with record.watch(), source.unreadable.explained():
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)

@@ -112,6 +112,8 @@ def test_jitter_holds_all_orders():
             want = getattr(functional, f"adjust_{name}")(want, values[name][i])
             want = tf.clip_by_value(want, 0.0, 1.0)
         close(got[i], want)
+        alone = {name: value[i] for name, value in values.items()}
+        close(functional.color_jitter(x[i], **alone, order=keys[i]), want)
 
 
 @pytest.mark.parametrize("size", [(9, 7), (20, 30), (5, 3), (1, 1)])
@@ -158,3 +160,19 @@ def test_select_takes_whole_images():
     x, y = images(seed=0), images(seed=1)
     got = functional.select(tf.constant([True, False, False, True]), x, y)
     close(got, tf.stack([x[0], y[1], y[2], x[3]]), 0)
+
+
+@pytest.mark.parametrize("taps", [1, 3, 5, 13])
+def test_blur_at_the_edge_repeats_the_nearest_pixel(taps):
+    x, radius = images(), taps // 2
+    wide = np.pad(x, ((0, 0), (radius, radius), (radius, radius), (0, 0)), "edge")
+    want = functional.gaussian_blur(tf.constant(wide), taps, 1.5)
+    want = want[:, radius : radius + 9, radius : radius + 7]
+    close(functional.gaussian_blur(x, taps, 1.5, "edge"), want, 1e-6)
+    flat = functional.gaussian_blur(tf.ones((1, 9, 7, 3)), taps, 2.0, "edge")
+    close(flat, tf.ones((1, 9, 7, 3)), 1e-6)
+
+
+def test_unknown_border_is_an_error():
+    with pytest.raises(ValueError, match=r"'edge' or 'zeros'.*'wrap'"):
+        functional.gaussian_blur(images(), 3, 1.0, "wrap")

@@ -145,3 +145,29 @@ def test_jitter_draws_cover_their_ranges(monkeypatch):
 def test_errors_say_what_to_do(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_large_images_one_by_one_are_those_of_a_batch(monkeypatch):
+    chosen = (
+        steps.ColorJitter(0.8, 0.8, 0.8, 0.2),
+        steps.Grayscale(),
+        steps.GaussianBlur(5),
+        steps.Solarize(0.5, 0.5),
+    )
+    x = images(40, 9)
+    u = randomness.uniforms(SEEDS[:40], 0, sum(step.draws for step in chosen))
+    together = steps.apply(chosen, x, u)
+    monkeypatch.setattr(steps, "_LARGE", 1)
+    compiled = tf.function(
+        lambda x, u: steps.apply(chosen, x, u), jit_compile=True, autograph=False
+    )
+    np.testing.assert_allclose(compiled(x, u), together, atol=1e-5)
+    alone = steps.apply(chosen, x[7:8], u[7:8])
+    np.testing.assert_allclose(alone, together[7:8], atol=1e-5)
+
+
+def test_a_chain_has_what_can_act():
+    gray = steps.Grayscale(0.2)
+    never = (steps.GaussianBlur(3, probability=0.0), steps.ColorJitter(0, 0, 0, 0))
+    assert steps.chain(never[0], gray, never[1]) == (gray,)
+    assert steps.chain(steps.ColorJitter(0, 0, 0, 0.1))

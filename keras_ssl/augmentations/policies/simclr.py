@@ -6,13 +6,8 @@ Chen et al. https://arxiv.org/abs/2002.05709
 
 import dataclasses
 
-from keras_ssl.augmentations.steps import (
-    ColorJitter,
-    GaussianBlur,
-    Grayscale,
-    RandomResizedCrop,
-    Step,
-)
+from keras_ssl.augmentations.policies import _shared
+from keras_ssl.augmentations.steps import GaussianBlur, RandomResizedCrop, Step
 from keras_ssl.augmentations.views import Views
 from keras_ssl.core.registry import register
 
@@ -24,7 +19,8 @@ class SimCLRViews(Views):
 
     Brightness is multiplicative, as in SimCLR v2's code (v1's adds). The defaults are
     the CIFAR setting: strength 0.5, no blur. ImageNet's is `size=224, strength=1.0,
-    blur=0.5`. Views stay in [0, 1], without mean and standard deviation.
+    blur=0.5`; solo-learn's symmetric one for CIFAR is `strength=1.0, blur=0.5`. Views
+    stay in [0, 1], without mean and standard deviation.
 
     Args:
         size: Height and width of a view, pixels.
@@ -58,8 +54,7 @@ class SimCLRViews(Views):
     antialias: bool = False
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.count, int) and self.count > 0):
-            raise ValueError(f"Expected count of views >= 1. Received: {self.count!r}")
+        _shared.check_count(self.count)
         if not 0 <= self.strength <= 2.5:
             raise ValueError(
                 "Expected strength in [0, 2.5]; 1 is the paper's for ImageNet, 0.5 for "
@@ -75,20 +70,13 @@ class SimCLRViews(Views):
 
     def recipes(self) -> tuple[tuple[Step, ...], ...]:
         s = self.strength
-        steps: list[Step] = [
-            RandomResizedCrop(
-                self.size,
-                self.area,
-                self.aspect,
-                self.flip,
-                self.method,
-                self.antialias,
-            )
-        ]
-        if self.jitter and s:
-            steps.append(ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s, self.jitter))
-        if self.grayscale:
-            steps.append(Grayscale(self.grayscale))
-        if self.blur:
-            steps.append(GaussianBlur(max(self.size // 10, 1), probability=self.blur))
-        return (tuple(steps),) * self.count
+        crop = RandomResizedCrop(
+            self.size, self.area, self.aspect, self.flip, self.method, self.antialias
+        )
+        colors = _shared.color_steps(
+            (0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s),
+            self.jitter,
+            self.grayscale,
+            GaussianBlur(max(self.size // 10, 1), probability=self.blur),
+        )
+        return ((crop, *colors),) * self.count

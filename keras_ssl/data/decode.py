@@ -1,0 +1,135 @@
+"""From the bytes of an image file to pixels, whatever the file's name says.
+
+JPEG, PNG, GIF (the first frame), BMP and WebP become RGB: grey and palette images get
+three channels, 16 bits become 8, CMYK is converted, and transparency is dropped without
+blending, so that a transparent pixel shows the colour that is stored under it. The
+orientation that EXIF may state is not applied: pixels come as they are stored, as from
+every decoder of TensorFlow.
+
+A file that cannot be read in full raises `tf.errors.InvalidArgumentError`: a truncated
+one, one that is no image, or one of so many pixels that it would exhaust memory.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+# 400 MB as RGB; cameras stay below. A small file can claim any size.
+_MOST_PIXELS = 1 << 27
+# As fast as the default (measured), which makes red and blue a level too small.
+_DCT = "INTEGER_ACCURATE"
+# Smoothed chroma at a window's edge needs its neighbours: 16 pixels are one block.
+_MARGIN = 16
+
+Boxes = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def image(data: tf.Tensor) -> tf.Tensor:
+    """All pixels of an image.
+
+    Args:
+        data: Scalar string, the file's content.
+
+    Returns:
+        `(h, w, 3)` uint8.
+    """
+
+    def jpeg() -> tf.Tensor:
+        with tf.control_dependencies([_jpeg_size(data)]):
+            return tf.io.decode_jpeg(data, 3, dct_method=_DCT)
+
+    return _rgb(tf.cond(_is_jpeg(data), jpeg, lambda: _other(data)))
+
+
+def parts(data: tf.Tensor, boxes: Boxes) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels that hold some boxes; of a JPEG no others are made.
+
+    Args:
+        data: Scalar string, the file's content.
+        boxes: `(height, width) -> (b, 4)` int32: top, left, bottom, right in pixels,
+            none of them empty or beyond the image.
+
+    Returns:
+        `(h, w, 3)` uint8, and the boxes `(b, 4)` counted from its corner.
+    """
+
+    def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+        size = _jpeg_size(data)
+        found = boxes(size[0], size[1])
+        first = tf.maximum(tf.reduce_min(found[:, :2], axis=0) - _MARGIN, 0)
+        last = tf.minimum(tf.reduce_max(found[:, 2:], axis=0) + _MARGIN, size)
+        # What lacks the end may be truncated below the boxes: found out by reading all.
+        complete = tf.equal(tf.strings.substr(data, -2, 2), b"\xff\xd9")
+        first = tf.where(complete, first, 0)
+        last = tf.where(complete, last, size)
+        window = tf.concat([first, last - first], axis=0)
+        pixels = tf.image.decode_and_crop_jpeg(data, window, 3, dct_method=_DCT)
+        return pixels, found - tf.tile(first, [2])
+
+    def other() -> tuple[tf.Tensor, tf.Tensor]:
+        pixels = _other(data)
+        return pixels, boxes(tf.shape(pixels)[0], tf.shape(pixels)[1])
+
+    pixels, found = tf.cond(_is_jpeg(data), jpeg, other)
+    return _rgb(pixels), found
+
+
+def _other(data: tf.Tensor) -> tf.Tensor:
+    def bmp() -> tf.Tensor:
+        # Asked for three channels, it refuses files that have one or four.
+        pixels = tf.io.decode_bmp(data)
+        # One channel is a number of a colour in the table between header and pixels.
+        table = tf.equal(tf.shape(pixels)[-1], 1)
+        return tf.cond(
+            table,
+            lambda: tf.gather(_bmp_colors(data), tf.cast(pixels[..., 0], tf.int32)),
+            lambda: pixels[..., :3],
+        )
+
+    def rest() -> tf.Tensor:
+        with tf.control_dependencies(_check_png(data)):
+            return tf.io.decode_image(data, 3, expand_animations=False)
+
+    return tf.cond(tf.equal(tf.strings.substr(data, 0, 2), b"BM"), bmp, rest)
+
+
+def _bmp_colors(data: tf.Tensor) -> tf.Tensor:
+    """The colour table of a BMP, `(colors, 3)` uint8; stored blue, green, red, 0."""
+    pixels_at = tf.io.decode_raw(tf.strings.substr(data, 10, 4), tf.int32)[0]
+    colors_at = tf.io.decode_raw(tf.strings.substr(data, 14, 4), tf.int32)[0] + 14
+    colors = tf.strings.substr(data, colors_at, pixels_at - colors_at)
+    return tf.reshape(tf.io.decode_raw(colors, tf.uint8), [-1, 4])[:, 2::-1]
+
+
+def _is_jpeg(data: tf.Tensor) -> tf.Tensor:
+    return tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
+
+
+def _jpeg_size(data: tf.Tensor) -> tf.Tensor:
+    """Height and width, `(2,)` int32, from the header."""
+    size = tf.io.extract_jpeg_shape(data)[:2]
+    with tf.control_dependencies([_check(tf.cast(size, tf.float32))]):
+        return tf.identity(size)
+
+
+def _check_png(data: tf.Tensor) -> list[tf.Operation]:
+    """Checks the size that a PNG's header claims; other kinds pass."""
+    png = tf.equal(tf.strings.substr(data, 0, 4), b"\x89PNG")
+    sides = tf.cond(
+        png & (tf.strings.length(data) > 24),
+        lambda: tf.strings.substr(data, 16, 8),
+        lambda: tf.constant(bytes(8)),
+    )
+    size = tf.io.decode_raw(sides, tf.uint8)
+    size = tf.reshape(tf.cast(tf.ensure_shape(size, [8]), tf.float32), [2, 4])
+    return [_check(tf.linalg.matvec(size, [2.0**24, 2.0**16, 2.0**8, 1.0]))]
+
+
+def _check(size: tf.Tensor) -> tf.Operation:
+    return tf.debugging.Assert(
+        tf.reduce_prod(size) <= _MOST_PIXELS, ["Too many pixels:", size]
+    )
+
+
+def _rgb(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(pixels, [None, None, 3])

@@ -1,0 +1,162 @@
+"""Training batches from images of differing sizes, each decoded on its own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.data import decode
+from keras_ssl.data.sources import Source
+
+Views = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
+Tensors = tuple[tf.Tensor, ...]
+
+# Starting an inner pipeline costs some 0.3 ms, which so many images share. Chunks also
+# are what is worked on at a time: they should fit into the processor's cache.
+_CHUNK = 16
+
+
+@runtime_checkable
+class StagedViews(Protocol):
+    """Views that need a whole image no more than a file: see `augmentations.views`."""
+
+    def draw(self, seeds: tf.Tensor) -> Tensors: ...
+
+    def boxes(
+        self, height: tf.Tensor, width: tf.Tensor, numbers: Tensors
+    ) -> tf.Tensor: ...
+
+    def begin(
+        self, pixels: tf.Tensor, boxes: tf.Tensor, numbers: Tensors
+    ) -> Tensors: ...
+
+    def finish(self, begun: Tensors, numbers: Tensors) -> Tensors: ...
+
+
+class _Whole:
+    """Views that are any function of whole images."""
+
+    def __init__(self, views: Views) -> None:
+        self.views = views
+
+    def draw(self, seeds: tf.Tensor) -> Tensors:
+        return (seeds,)
+
+    def boxes(self, height: tf.Tensor, width: tf.Tensor, numbers: Tensors) -> tf.Tensor:
+        return tf.stack([[0, 0, height, width]])
+
+    def begin(self, pixels: tf.Tensor, boxes: tf.Tensor, numbers: Tensors) -> Tensors:
+        return tuple(view[0] for view in self.views(pixels[None], numbers[0][None]))
+
+    def finish(self, begun: Tensors, numbers: Tensors) -> Tensors:
+        return begun
+
+
+def batches(
+    asked: tf.data.Dataset,
+    source: Source,
+    views: Views,
+    batch_size: int,
+    max_corrupt: float,
+) -> tf.data.Dataset:
+    """Reads images and renders their views.
+
+    Args:
+        asked: Endless batches of `index`, `seed` and `seen`, the number of different
+            images that were asked for before.
+        source: Where images come from; their sizes differ.
+        views: Views of any kind; of `StagedViews` only what they show is decoded.
+        batch_size: Images in a batch.
+        max_corrupt: Greatest share that may be unreadable.
+
+    Returns:
+        Batches of `views`, `seed` and `index`, the index of what was used.
+    """
+    staged = views if isinstance(views, StagedViews) else _Whole(views)
+    chunk = max(n for n in range(1, _CHUNK + 1) if batch_size % n == 0)
+
+    def one(example: dict[str, Any]) -> dict[str, Any]:
+        """Reads one image and takes the first step of its views."""
+        pixels, boxes = _pixels(
+            source, example["index"], lambda h, w: staged.boxes(h, w, example["drawn"])
+        )
+        begun = staged.begin(pixels, boxes, example["drawn"])
+        return {"begun": begun, "index": example["index"]}
+
+    def other(example: dict[str, Any]) -> dict[str, Any]:
+        """The same with an image that can be read, where this one can't."""
+        index = tf.numpy_function(
+            lambda index, seen: _substitute(source, int(index), int(seen), max_corrupt),
+            [example["index"], example["seen"]],
+            tf.int64,
+        )
+        return one({**example, "index": tf.ensure_shape(index, [])})
+
+    def carefully(example: dict[str, Any]) -> tf.data.Dataset:
+        alone = tf.data.Dataset.from_tensors(example)
+        return alone.map(one).ignore_errors().concatenate(alone.map(other)).take(1)
+
+    def render(rows: dict[str, tf.Tensor]) -> dict[str, Any]:
+        drawn = staged.draw(rows["seed"])
+        examples = tf.data.Dataset.from_tensor_slices({**rows, "drawn": drawn})
+        # All images of a chunk are fine, or it yields nothing and is read again with
+        # care: so that no image pays for the few that cannot be read.
+        fast = examples.map(one).ignore_errors().batch(chunk, drop_remainder=True)
+        slow = examples.flat_map(carefully).batch(chunk, drop_remainder=True)
+        made = fast.concatenate(slow).take(1).get_single_element()
+        finished = staged.finish(made["begun"], drawn)
+        return {"views": finished, "index": made["index"], "seed": rows["seed"]}
+
+    # Nothing to convert, which takes seconds.
+    render = tf.autograph.experimental.do_not_convert(render)
+    chunks = asked.unbatch().batch(chunk, drop_remainder=True)
+    rendered = chunks.map(
+        render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    if chunk == batch_size:
+        return rendered
+    joined = rendered.batch(batch_size // chunk, drop_remainder=True)
+    return joined.map(
+        lambda parts: tf.nest.map_structure(
+            lambda x: tf.reshape(x, [batch_size, *x.shape[2:]]), parts
+        )
+    )
+
+
+def _pixels(
+    source: Source, index: tf.Tensor, boxes: decode.Boxes
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels that hold some boxes, and the boxes counted from their corner."""
+    if source.encoded is not None:
+        return decode.parts(source.encoded(index), boxes)
+    pixels = source.read(index)
+    size = tf.shape(pixels)
+    return pixels, boxes(size[0], size[1])
+
+
+def _substitute(source: Source, index: int, seen: int, max_corrupt: float) -> np.int64:
+    """Notes an unreadable image; returns the index of one that can be read.
+
+    Which one follows from the index alone. Python works here, but only for images
+    that cannot be read.
+    """
+    source.note_unreadable(index)
+    for other in _others(index, source.count):
+        source.unreadable.check(seen, source.count, max_corrupt)
+        if other not in source.unreadable.places and source.try_read(other) is not None:
+            source.unreadable.substituted += 1
+            return np.int64(other)
+    source.unreadable.check(source.count, source.count, 0.0)
+    raise RuntimeError("Images that were readable no longer are.")
+
+
+def _others(index: int, count: int) -> Iterator[int]:
+    """Every index once, in an order of its own for each index."""
+    key = tf.constant([index % 2**31, index // 2**31], tf.int32)
+    for place in range(count):
+        yield int(
+            tf.random.experimental.index_shuffle(
+                tf.constant(place, tf.int64), key, tf.constant(count - 1, tf.int64)
+            )
+        )
