@@ -77,14 +77,14 @@ class ViT(Encoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "vit", **kwargs})
-        if positions not in POSITIONS:
-            raise ValueError(
-                f"positions must be one of {', '.join(POSITIONS)}; got {positions!r}."
-            )
-        if pooling not in POOLING:
-            raise ValueError(
-                f"pooling must be one of {', '.join(POOLING)}; got {pooling!r}."
-            )
+        for name, given, known in (
+            ("positions", positions, POSITIONS),
+            ("pooling", pooling, POOLING),
+        ):
+            if given not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}; got {given!r}."
+                )
         if depth < 1 or heads < 1 or width < 1 or width % heads:
             raise ValueError(
                 "A ViT needs at least one block and a width that its heads share "
@@ -92,8 +92,7 @@ class ViT(Encoder):
             )
         if positions in FIXED_POSITIONS and width % 4:
             raise ValueError(
-                f"positions={positions!r} need a width that is a multiple of 4, got "
-                f"{width}."
+                f"positions={positions!r} need a multiple of 4 as width, got {width}."
             )
         if patch_size < 1:
             raise ValueError(f"patch_size must be at least 1, got {patch_size}.")
@@ -133,13 +132,13 @@ class ViT(Encoder):
 
     def build(self, input_shape: Any = None) -> None:
         del input_shape  # Sizes of images make no difference.
-        rows, columns = self.grid(self.image_size, self.image_size)
+        grid = self.grid(self.image_size, self.image_size)
         learned = self.positions == "learned"
 
         def table(shape: Any, dtype: Any = None) -> tf.Tensor:
             fixed = FIXED_POSITIONS[self.positions]
-            made = fixed(self.width, (rows, columns), class_token=True)
-            return tf.cast(made[None], dtype or tf.float32)
+            made = fixed(self.width, grid, class_token=True)[None]
+            return tf.cast(made, dtype or tf.float32)
 
         # As MoCo v3's; the others' is that of every other token.
         spread = 1e-6 if self.init == "xavier_qkv" else 0.02
@@ -150,7 +149,7 @@ class ViT(Encoder):
         )
         self.position_table = self.add_weight(
             name="positions",
-            shape=(1, 1 + rows * columns, self.width),
+            shape=(1, 1 + grid[0] * grid[1], self.width),
             initializer=(
                 keras.initializers.RandomNormal(stddev=0.02) if learned else table
             ),
@@ -205,9 +204,9 @@ class ViT(Encoder):
             `(n, patches, width)` in the compute dtype, row by row.
         """
         del training
-        self._make_variables()
+        x = self.normalize(images)
         positions = self.positions_for(*images.shape[1:3])[:, 1:]
-        tokens = self.patches(ops.patchify(self.normalize(images), self.patch_size))
+        tokens = self.patches(ops.patchify(x, self.patch_size))
         return tokens + tf.cast(positions, tokens.dtype)
 
     def encode(
@@ -226,8 +225,10 @@ class ViT(Encoder):
         Returns:
             `(n, 1 + l, width)` in the compute dtype, class token first.
         """
-        *_, last = self._outputs(tokens, training, seeds)
-        return last
+        x = self._with_class_token(tokens)
+        for block in self.blocks:
+            x = block(x, training=training, seeds=seeds)
+        return self.norm(x)
 
     def call(
         self,
@@ -235,9 +236,8 @@ class ViT(Encoder):
         training: bool = False,
         seeds: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        tokens = tf.cast(
-            self.encode(self.embed(images, training), training, seeds), tf.float32
-        )
+        tokens = self.encode(self.embed(images, training), training, seeds)
+        tokens = tf.cast(tokens, tf.float32)
         if self.pooling == "class":
             return tokens[:, 0]
         return tf.reduce_mean(tokens[:, 1:], axis=1)
@@ -248,10 +248,14 @@ class ViT(Encoder):
         `{"block1": (n, rows, columns, width), ...}`.
         """
         shape = [-1, *self.grid(*images.shape[1:3]), self.width]
-        outputs = self._outputs(self.embed(images, training), training)
-        return {
-            f"block{i + 1}": tf.reshape(x[:, 1:], shape) for i, x in enumerate(outputs)
-        }
+        x = self._with_class_token(self.embed(images))
+        found = {}
+        for block in self.blocks:
+            x = block(x, training=training)
+            last = block is self.blocks[-1]
+            patches = (self.norm(x) if last else x)[:, 1:]
+            found[block.name] = tf.reshape(patches, shape)
+        return found
 
     def attention(self, images: tf.Tensor) -> tf.Tensor:
         """How much each token takes of each in the last block, in inference.
@@ -273,20 +277,6 @@ class ViT(Encoder):
         token = self.class_token.value + self.position_table.value[:, :1]
         token = tf.tile(tf.cast(token, tokens.dtype), [tf.shape(tokens)[0], 1, 1])
         return tf.concat([token, tokens], axis=1)
-
-    def _outputs(
-        self,
-        tokens: tf.Tensor,
-        training: bool = False,
-        seeds: tf.Tensor | None = None,
-    ) -> list[tf.Tensor]:
-        """Tokens after each block; the last one after the norm."""
-        x = self._with_class_token(tokens)
-        found = []
-        for block in self.blocks:
-            x = block(x, training=training, seeds=seeds)
-            found.append(x)
-        return [*found[:-1], self.norm(x)]
 
     def _make_variables(self) -> None:
         # Masked methods never call the encoder as a whole.

@@ -362,7 +362,7 @@ def test_an_export_equals_the_call(tmp_path):
         (lambda: small(patch_size=0), "patch_size must be at least 1, got 0"),
         (
             lambda: small(width=6),
-            "'sincos' need a width that is a multiple of 4, got 6",
+            "'sincos' need a multiple of 4 as width, got 6",
         ),
         (lambda: small(mlp_ratio=0), "mlp_ratio must be positive, got 0"),
         (lambda: small(drop_path=1.0), r"drop_path must be in \[0, 1\), got 1.0"),
