@@ -91,7 +91,7 @@ class Views(abc.ABC):
             `num_views` tensors `(n, draws of the view)` in [0, 1).
         """
         return tuple(
-            _compiled(_draw, steps)(seeds, tf.constant(view))
+            _draw(steps, seeds, tf.constant(view))
             for view, steps in enumerate(self.recipes())
         )
 

@@ -76,6 +76,8 @@ def batches(
     staged = views if isinstance(views, StagedViews) else _Whole(views)
     chunk = max(n for n in range(1, _CHUNK + 1) if batch_size % n == 0)
 
+    # Traced once for its three uses below.
+    @tf.function(autograph=False)
     def one(example: dict[str, Any]) -> dict[str, Any]:
         """Reads one image and takes the first step of its views."""
         pixels, boxes = _pixels(
