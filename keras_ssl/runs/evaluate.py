@@ -52,7 +52,12 @@ def evaluate(
     _, meta = encoders.read(path)
     keras.config.set_dtype_policy(meta["precision"])
     record = run_dir.read_json(path / run_dir.RUN)
-    name = data or meta["data"]["source"]
+    name = data or meta.get("data", {}).get("source")
+    if name is None:
+        raise ValueError(
+            f"{path} comes from a released checkpoint and not from a run, so no data "
+            "are known to score it on. Give --data=..., such as tfds:cifar10."
+        )
     train, test = (
         sources.open_source(name, split, data_dir or record.get("data_dir"))
         for split in (train_split, test_split)
