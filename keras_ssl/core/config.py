@@ -103,6 +103,29 @@ def texts() -> tuple[str, str]:
     return gin.config_str(), gin.operative_config_str()
 
 
+def resolved() -> str:
+    """What has been used so far, for reading: macros are replaced by their values."""
+    macros, lines = {}, []
+    for line in re.split(r"\n+(?!\s)", gin.operative_config_str()):
+        name, equals, bound = line.partition(" = ")
+        if not equals or line.startswith("#"):
+            continue
+        if "." in name:
+            lines.append(line)
+        else:
+            macros[name] = bound.strip()
+
+    def put_in(found: re.Match[str]) -> str:
+        bound = macros.get(found[1] or "")
+        return found[0] if bound is None else _MACRO.sub(put_in, bound)
+
+    return "\n".join(_MACRO.sub(put_in, line).rstrip() for line in lines)
+
+
+# A string is passed over as a whole: it may hold a percent sign.
+_MACRO = re.compile(r"'[^']*'|\"[^\"]*\"|%([\w./]+)")
+
+
 def differences(old: str, new: str) -> list[str]:
     """Bindings that differ between two configurations, as readable lines."""
 
