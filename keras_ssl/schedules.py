@@ -35,6 +35,10 @@ class Clock:
         return round(epochs * self.steps_per_epoch)
 
 
+# What a recipe gives: a run's clock makes it a function of the step.
+Schedule = Callable[[Clock], Value]
+
+
 @dataclasses.dataclass(frozen=True)
 class WarmupCosine:
     """Linear warm-up from 0, then half a cosine (SimCLR, BYOL, MoCo v3, Barlow Twins).

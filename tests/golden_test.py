@@ -1,7 +1,7 @@
 """Numbers of the papers' own code: see each case's `source` and `notes`.
 
 The operations of `augmentations` are held against theirs in their own tests, and the
-parameter counts in those of the encoders.
+parameter counts and forward values of encoders in those of encoders and converters.
 """
 
 import importlib
@@ -19,7 +19,7 @@ CASES = sorted(
     name
     for name, spec in SPECS.items()
     if not spec["symbol"].startswith("keras_ssl.augmentations")
-    and spec["kind"] != "param_count"
+    and spec["kind"] not in ("param_count", "encoder")
 )
 close = np.testing.assert_allclose
 
@@ -38,8 +38,8 @@ def named(out, returns):
 
 def function(f, spec, data):
     args = {name: tf.constant(data[name]) for name in spec["args"]}
-    watched = [n for n in spec["grads"] + spec["stop_gradient"]]
-    watched = [n for n in watched if args[n].dtype.is_floating]
+    stopped = spec.get("stop_gradient", [])
+    watched = [n for n in spec["grads"] + stopped if args[n].dtype.is_floating]
     with tf.GradientTape() as tape:
         tape.watch([args[n] for n in watched])
         out = named(f(*args.values(), **spec["kwargs"]), spec["returns"])
@@ -52,9 +52,10 @@ def function(f, spec, data):
     got = tape.gradient(total, {n: args[n] for n in watched})
     for name in spec["grads"]:
         want = data[f"grad_{name}"]
-        bound = spec["grad_atol_rel"] * np.abs(want).max()
-        close(got[name], want, spec["grad_rtol"], bound, err_msg=name)
-    for name in spec["stop_gradient"]:
+        bound = spec.get("grad_atol_rel", 0) * np.abs(want).max()
+        rtol = spec.get("grad_rtol", spec["rtol"])
+        close(got[name], want, rtol, max(bound, spec["atol"]), err_msg=name)
+    for name in stopped:
         assert got.get(name) is None or not np.any(got[name])
 
 

@@ -13,6 +13,8 @@ import tensorflow as tf
 # Threefry-2x32: rotations of Salmon et al., table 2; parity constant of Skein.
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+# Views take the streams from 0 on; what a method draws in its step begins here.
+_STEP = 1 << 16
 
 
 def threefry(
@@ -61,6 +63,22 @@ def uniforms(seeds: tf.Tensor, stream: int | tf.Tensor, count: int) -> tf.Tensor
         tf.concat(words, axis=1), tf.constant(8, dtype=tf.uint32)
     )
     return tf.cast(tf.bitcast(top, tf.int32), tf.float32)[:, :count] * 2.0**-24
+
+
+def step_uniforms(seeds: tf.Tensor, count: int, stream: int = 0) -> tf.Tensor:
+    """Draws for each example what a method needs in its step, such as a mask's noise.
+
+    The numbers are independent of those that the example's views were drawn by.
+
+    Args:
+        seeds: `(n, 2)` int32, the batch's `seed`.
+        count: Numbers an example, >= 0.
+        stream: Tells the draws of a method apart, >= 0.
+
+    Returns:
+        `(n, count)` float32 in [0, 1), multiples of 2^-24.
+    """
+    return uniforms(seeds, _STEP + stream, count)
 
 
 def _rotate_left(bits: tf.Tensor, by: int) -> tf.Tensor:

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from keras_ssl.core.registry import register
 from keras_ssl.encoders.base import Encoder
-from keras_ssl.layers.residual import ConvNorm, ResidualBlock
+from keras_ssl.layers.conv_norm import ConvNorm
+from keras_ssl.layers.residual import DeepStem, ResidualBlock
 
 _BLOCKS = {
     18: (2, 2, 2, 2),
@@ -18,6 +19,7 @@ _BLOCKS = {
     152: (3, 8, 36, 3),
     200: (3, 24, 36, 3),
 }
+_VARIANTS = ("simclr", "torchvision")
 
 
 class ResidualEncoder(Encoder):
@@ -32,10 +34,18 @@ class ResidualEncoder(Encoder):
         stem: `imagenet` (7x7 of stride 2 and max-pool), `cifar` (3x3 of stride 1)
             or `strided` (3x3 of stride 2).
         zero_gamma: Whether residual branches start at 0.
+        variant: Where the public ResNets differ. `simclr` projects the shortcut of
+            every stage's first block and pools as TensorFlow's "same" does;
+            `torchvision` projects where shapes differ and pads the pooling on both
+            sides.
+        sk_ratio: If positive, width of selective kernels' descriptions relative to
+            that of their convolution; the stem and the shortcuts are then those of
+            ResNet-D (SimCLRv2: 0.0625).
         **kwargs: For `Encoder`.
 
     Raises:
-        ValueError: If `stem` is unknown.
+        ValueError: If `stem` or `variant` is unknown, or `sk_ratio` is out of range
+            or given to basic blocks.
     """
 
     def __init__(
@@ -47,16 +57,28 @@ class ResidualEncoder(Encoder):
         bottleneck: bool,
         stem: str,
         zero_gamma: bool = True,
+        variant: str = "simclr",
+        sk_ratio: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         stems = {"imagenet": (7, 2), "cifar": (3, 1), "strided": (3, 2)}
         if stem not in stems:
             raise ValueError(f"stem must be one of {', '.join(stems)}; got {stem!r}.")
+        if variant not in _VARIANTS:
+            raise ValueError(
+                f"variant must be one of {', '.join(_VARIANTS)}; got {variant!r}."
+            )
+        self.stem_kind, self.variant, self.sk_ratio = stem, variant, sk_ratio
         size, stem_stride = stems[stem]
-        self.stem_kind = stem
-        self.stem = ConvNorm(
-            stem_width, size, stem_stride, name="stem", dtype=self.dtype_policy
+        policy: dict[str, Any] = {"dtype": self.dtype_policy}
+        if sk_ratio and stem == "imagenet":
+            self.stem = DeepStem(stem_width, name="stem", **policy)
+        else:
+            self.stem = ConvNorm(stem_width, size, stem_stride, name="stem", **policy)
+        first_width = widths[0] * (4 if bottleneck else 1)
+        project_first = (
+            variant == "simclr" or strides[0] > 1 or stem_width != first_width
         )
         self.stages = [
             [
@@ -64,12 +86,11 @@ class ResidualEncoder(Encoder):
                     width,
                     strides=1 if i else stride,
                     bottleneck=bottleneck,
-                    # As google-research/simclr; torchvision's basic blocks keep the
-                    # identity in stage 1.
-                    project=i == 0,
+                    project=i == 0 and (stage > 0 or project_first),
                     zero_gamma=zero_gamma,
+                    sk_ratio=sk_ratio,
                     name=f"stage{stage + 1}_block{i + 1}",
-                    dtype=self.dtype_policy,
+                    **policy,
                 )
                 for i in range(count)
             ]
@@ -83,7 +104,12 @@ class ResidualEncoder(Encoder):
         """Outputs of the stages, in order."""
         x = self.stem(self.normalize(images), training=training)
         if self.stem_kind == "imagenet":
-            x = tf.nn.max_pool2d(x, 3, 2, "SAME")
+            if self.variant == "torchvision":
+                # Nothing is below 0 after a ReLU: zeros pad as -inf would.
+                x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+                x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+            else:
+                x = tf.nn.max_pool2d(x, 3, 2, "SAME")
         found = {}
         for i, stage in enumerate(self.stages):
             for block in stage:
@@ -98,31 +124,51 @@ class ResNet(ResidualEncoder):
     """ResNet-18 to ResNet-200, of any width, for large or CIFAR-sized images.
 
     Args:
-        depth: 18, 34, 50, 101, 152 or 200.
-        width: Multiplier of every width.
+        depth: 18, 34, 50, 101, 152 or 200; from 50 on blocks are bottlenecks.
+        width: Multiplier of every width; 1 is 64 channels in the first stage.
         stem: `imagenet`, or `cifar` (3x3 of stride 1, no pooling).
+        variant: `simclr` (google-research/simclr), or `torchvision` for checkpoints
+            of PyTorch.
+        sk_ratio: Positive for selective kernels and ResNet-D stem and shortcuts, from
+            depth 50 on; 0.0625 in SimCLRv2 (https://arxiv.org/abs/2006.10029).
+        blocks: Blocks of the four stages, in place of the depth's own.
         **kwargs: `mean`, `std`, `name`.
 
     Raises:
-        ValueError: If `depth` or `stem` is unknown.
+        ValueError: If `depth`, `stem` or `variant` is unknown, there are not four
+            numbers of blocks, or `sk_ratio` is out of range or needs more depth.
     """
 
     def __init__(
-        self, depth: int = 18, width: float = 1.0, stem: str = "imagenet", **kwargs: Any
+        self,
+        depth: int = 18,
+        width: float = 1.0,
+        stem: str = "imagenet",
+        variant: str = "simclr",
+        sk_ratio: float = 0.0,
+        blocks: Sequence[int] | None = None,
+        **kwargs: Any,
     ) -> None:
         if depth not in _BLOCKS:
             raise ValueError(
                 f"ResNet depth must be one of {', '.join(map(str, _BLOCKS))}; "
                 f"got {depth}."
             )
+        if blocks is not None and (len(blocks) != 4 or min(blocks) < 1):
+            raise ValueError(
+                f"blocks needs four positive numbers, one a stage; got {blocks}."
+            )
         self.depth, self.width = depth, width
+        self.blocks = None if blocks is None else tuple(blocks)
         super().__init__(
-            blocks=_BLOCKS[depth],
+            blocks=self.blocks or _BLOCKS[depth],
             widths=[round(width * 64 * 2**i) for i in range(4)],
             strides=(1, 2, 2, 2),
             stem_width=round(width * 64),
             bottleneck=depth >= 50,
             stem=stem,
+            variant=variant,
+            sk_ratio=sk_ratio,
             **{"name": "resnet", **kwargs},
         )
 
@@ -132,6 +178,9 @@ class ResNet(ResidualEncoder):
             "depth": self.depth,
             "width": self.width,
             "stem": self.stem_kind,
+            "variant": self.variant,
+            "sk_ratio": self.sk_ratio,
+            "blocks": self.blocks,
         }
 
 

@@ -19,6 +19,7 @@ class MLP(keras.layers.Layer):
         widths: Output width of each dense layer, the last one included.
         last_norm: Whether a batch norm without centre follows the last layer, as in
             google-research/simclr tf2/model.py.
+        last_bias: Whether the last layer has a bias; it has none before a norm.
         **kwargs: For `keras.layers.Layer`.
 
     Input shape: `(n, d)`.
@@ -29,17 +30,22 @@ class MLP(keras.layers.Layer):
     """
 
     def __init__(
-        self, widths: Sequence[int], last_norm: bool = False, **kwargs: Any
+        self,
+        widths: Sequence[int],
+        last_norm: bool = False,
+        last_bias: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not widths:
             raise ValueError("MLP needs at least one width, such as (512, 128).")
         self.widths, self.last_norm = tuple(widths), last_norm
+        self.last_bias = last_bias
         last = len(self.widths) - 1
         self.dense = [
             keras.layers.Dense(
                 width,
-                use_bias=i == last and not last_norm,
+                use_bias=i == last and last_bias and not last_norm,
                 name=f"dense{i + 1}",
                 dtype=self.dtype_policy,
             )
@@ -73,4 +79,5 @@ class MLP(keras.layers.Layer):
             **super().get_config(),
             "widths": self.widths,
             "last_norm": self.last_norm,
+            "last_bias": self.last_bias,
         }

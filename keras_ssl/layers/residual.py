@@ -1,82 +1,50 @@
-"""Convolutions and residual blocks of the ResNet family (He et al. 2015)."""
+"""Stems and blocks of the ResNet family (He et al. 2015)."""
 
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_ssl.layers.batch_norm import BatchNorm
+from keras_ssl.layers.conv_norm import ConvNorm
+from keras_ssl.layers.selective_kernel import SelectiveKernel
 
 
 @keras.saving.register_keras_serializable("keras_ssl")
-class ConvNorm(keras.layers.Layer):
-    """Convolution without bias, batch norm, and ReLU where asked.
+class DeepStem(keras.layers.Layer):
+    """Three 3x3 convolutions in place of the 7x7 one (ResNet-D, He et al. 2018).
 
-    Strided convolutions pad symmetrically, as google-research/simclr tf2/resnet.py
-    and torchvision do; "same" of TensorFlow would pad the far side only.
+    Source: https://arxiv.org/abs/1812.01187, section 4.2.
 
     Args:
-        width: Number of output channels.
-        size: Side of the kernel.
-        strides: Stride in both directions.
-        activate: Whether a ReLU follows.
-        zero_gamma: Whether the norm's scale starts at 0.
+        width: Channels of the last convolution; the other two have half as many.
 
     Input shape: `(n, h, w, c)`.
-    Output shape: `(n, ceil(h / strides), ceil(w / strides), width)`.
+    Output shape: `(n, ceil(h / 2), ceil(w / 2), width)`.
     """
 
-    def __init__(
-        self,
-        width: int,
-        size: int = 3,
-        strides: int = 1,
-        activate: bool = True,
-        zero_gamma: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.width, self.size, self.strides = width, size, strides
-        self.activate, self.zero_gamma = activate, zero_gamma
-        self.conv = keras.layers.Conv2D(
-            width,
-            size,
-            strides,
-            padding="valid" if strides > 1 else "same",
-            use_bias=False,
-            # Fan-out keeps the gradients' variance through ReLUs (He et al. 2015).
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0, "fan_out", "truncated_normal"
-            ),
-            name="conv",
-            dtype=self.dtype_policy,
-        )
-        self.norm = BatchNorm(
-            zero_gamma=zero_gamma, name="norm", dtype=self.dtype_policy
-        )
+        self.width = width
+        self.convs = [
+            ConvNorm(w, 3, strides, name=f"conv{i + 1}", dtype=self.dtype_policy)
+            for i, (w, strides) in enumerate(
+                ((width // 2, 2), (width // 2, 1), (width, 1))
+            )
+        ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        # Without a size: Keras would refuse maps smaller than the kernel, unpadded.
-        self.conv.build((None, None, None, input_shape[-1]))
-        self.norm.build((*input_shape[:-1], self.width))
+        shape = input_shape
+        for conv in self.convs:
+            conv.build(shape)
+            shape = (*shape[:-1], conv.width)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if self.strides > 1 and self.size > 1:
-            before = (self.size - 1) // 2
-            after = self.size - 1 - before
-            x = tf.pad(x, [[0, 0], [before, after], [before, after], [0, 0]])
-        x = self.norm(self.conv(x), training=training)
-        return tf.nn.relu(x) if self.activate else x
+        for conv in self.convs:
+            x = conv(x, training=training)
+        return x
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "size": self.size,
-            "strides": self.strides,
-            "activate": self.activate,
-            "zero_gamma": self.zero_gamma,
-        }
+        return {**super().get_config(), "width": self.width}
 
 
 @keras.saving.register_keras_serializable("keras_ssl")
@@ -90,9 +58,14 @@ class ResidualBlock(keras.layers.Layer):
             two 3x3 convolutions.
         project: Whether the shortcut is a 1x1 convolution instead of the identity.
         zero_gamma: Whether the branch starts at 0, so that the block is its shortcut.
+        sk_ratio: If positive, the 3x3 convolution of a bottleneck selects its kernel
+            and the shortcut averages 2x2 pixels before it projects (SimCLRv2).
 
     Input shape: `(n, h, w, c)`.
     Output shape: `(n, ceil(h / strides), ceil(w / strides), width or 4 * width)`.
+
+    Raises:
+        ValueError: If `sk_ratio` is given to a basic block.
     """
 
     def __init__(
@@ -102,39 +75,38 @@ class ResidualBlock(keras.layers.Layer):
         bottleneck: bool = False,
         project: bool = False,
         zero_gamma: bool = True,
+        sk_ratio: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if sk_ratio and not bottleneck:
+            raise ValueError(
+                f"sk_ratio={sk_ratio} needs bottleneck blocks (depth 50 and more)."
+            )
         self.width, self.strides = width, strides
         self.bottleneck, self.project = bottleneck, project
-        self.zero_gamma = zero_gamma
+        self.zero_gamma, self.sk_ratio = zero_gamma, sk_ratio
         out = 4 * width if bottleneck else width
         self.out_width = out
-        specs: list[dict[str, Any]] = (
-            [
-                {"width": width, "size": 1},
-                {"width": width, "strides": strides},
-                {"width": out, "size": 1, "activate": False, "zero_gamma": zero_gamma},
+        policy: dict[str, Any] = {"dtype": self.dtype_policy}
+        last = {**policy, "activate": False, "zero_gamma": zero_gamma}
+        if not bottleneck:
+            self.branch = [
+                ConvNorm(width, 3, strides, name="conv1", **policy),
+                ConvNorm(out, 3, name="conv2", **last),
             ]
-            if bottleneck
-            else [
-                {"width": width, "strides": strides},
-                {"width": out, "activate": False, "zero_gamma": zero_gamma},
+        else:
+            self.branch = [
+                ConvNorm(width, 1, name="conv1", **policy),
+                SelectiveKernel(width, strides, sk_ratio, name="conv2", **policy)
+                if sk_ratio
+                else ConvNorm(width, 3, strides, name="conv2", **policy),
+                ConvNorm(out, 1, name="conv3", **last),
             ]
-        )
-        self.branch = [
-            ConvNorm(**spec, name=f"conv{i + 1}", dtype=self.dtype_policy)
-            for i, spec in enumerate(specs)
-        ]
+        # Averaging takes the stride where there is selection.
+        step = 1 if sk_ratio else strides
         self.shortcut = (
-            ConvNorm(
-                out,
-                1,
-                strides,
-                activate=False,
-                name="shortcut",
-                dtype=self.dtype_policy,
-            )
+            ConvNorm(out, 1, step, activate=False, name="shortcut", **policy)
             if project
             else None
         )
@@ -148,7 +120,10 @@ class ResidualBlock(keras.layers.Layer):
             shape = (*shape[:-1], conv.width)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        shortcut = x if self.shortcut is None else self.shortcut(x, training=training)
+        shortcut = x
+        if self.shortcut is not None:
+            averaged = _averaged(x, self.strides) if self.sk_ratio else x
+            shortcut = self.shortcut(averaged, training=training)
         for conv in self.branch:
             x = conv(x, training=training)
         return tf.nn.relu(shortcut + x)
@@ -161,4 +136,16 @@ class ResidualBlock(keras.layers.Layer):
             "bottleneck": self.bottleneck,
             "project": self.project,
             "zero_gamma": self.zero_gamma,
+            "sk_ratio": self.sk_ratio,
         }
+
+
+def _averaged(x: tf.Tensor, strides: int) -> tf.Tensor:
+    """Means of 2x2 pixels, at the edges as google-research/simclr tf2/resnet.py has it.
+
+    With a stride, zeros beyond the edge count; without one they do not.
+    """
+    if strides == 1:
+        return tf.nn.avg_pool2d(x, 2, 1, "SAME")
+    x = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]])
+    return tf.nn.avg_pool2d(x, 2, strides, "VALID")

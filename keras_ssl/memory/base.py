@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.schedules import Schedule
+
 
 class Memory(keras.layers.Layer):
     """A part of a method whose state changes without gradients.
@@ -18,7 +20,7 @@ class Memory(keras.layers.Layer):
     def on_built(self) -> None:
         """Called once, when every weight of the method exists."""
 
-    def after_step(self, now: Callable[[Any], tf.Tensor]) -> None:
+    def after_step(self, now: Callable[[Schedule], tf.Tensor]) -> None:
         """Called on each replica after each update of the weights.
 
         Args:

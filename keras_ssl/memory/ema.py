@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.memory.base import Memory, Untracked
+from keras_ssl.schedules import Schedule
 
 
 def ema_update(
@@ -53,7 +54,7 @@ class Ema(Memory):
     def __init__(
         self,
         online: Sequence[keras.layers.Layer],
-        momentum: Callable[[Any], Any],
+        momentum: Schedule,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,6 +85,6 @@ class Ema(Memory):
             mine.trainable = False
         self.averaged = Untracked(averaged)
 
-    def after_step(self, now: Callable[[Any], tf.Tensor]) -> None:
+    def after_step(self, now: Callable[[Schedule], tf.Tensor]) -> None:
         mine, theirs = zip(*self.averaged.value, strict=True)
         ema_update(mine, theirs, now(self.momentum))

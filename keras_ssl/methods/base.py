@@ -1,6 +1,6 @@
 """What every self-supervised method is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
@@ -8,11 +8,13 @@ import tensorflow as tf
 
 from keras_ssl.core import distribute, precision, tracing
 from keras_ssl.memory.base import Memory
-from keras_ssl.schedules import Clock
+from keras_ssl.schedules import Clock, Schedule
 
 Batch = Mapping[str, Any]
 Outputs = dict[str, tf.Tensor]
 Scalars = dict[str, tf.Tensor]
+# Columns of a drawing, each `(n, h, w, 3)` in [0, 1].
+Pictures = dict[str, tf.Tensor]
 
 # How an objective spans replicas, as each method declares it.
 SPANS = ("local", "gathers", "statistics")
@@ -82,6 +84,15 @@ class Method(distribute.Model):
     def remember(self, outputs: Outputs) -> None:
         """Feeds memories once a step, after the update, without gradients."""
 
+    def pictures(self, outputs: Outputs) -> Pictures:
+        """Returns what to draw of `forward`'s outputs; nothing by default.
+
+        Returns:
+            Columns by name, each `(n, h, w, 3)` floats; out of [0, 1] they are clipped.
+        """
+        del outputs
+        return {}
+
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.encoder(images, training=training)
 
@@ -111,9 +122,13 @@ class Method(distribute.Model):
             memory.on_built()
         self.built = True
 
-    def now(self, schedule: Callable[[Any], Any]) -> tf.Tensor:
-        """The value of a schedule at the current step."""
-        return schedule(self.optimizer.iterations)
+    def now(self, schedule: Schedule) -> tf.Tensor:
+        """The value of a schedule at the current step of the run."""
+        if self.clock is None:
+            raise ValueError("A schedule has no value before setup() says the clock.")
+        # While variables are made there is no optimizer yet.
+        step = 0 if self.optimizer is None else self.optimizer.iterations
+        return schedule(self.clock)(step)
 
     def train_step(self, batch: Batch) -> Scalars:
         """One update from this replica's share of a global batch."""

@@ -1,1 +1,20 @@
 """Pure functions of tensors: patches, positions, masks, rotations."""
+
+from keras_ssl.ops.masks import random_masking_from_noise
+from keras_ssl.ops.patches import patchify, unpatchify
+from keras_ssl.ops.positions import (
+    interpolate_positions,
+    moco_v3_position_embedding,
+    sincos_position_embedding_2d,
+)
+from keras_ssl.ops.rotations import rotate_quarter
+
+__all__ = [
+    "interpolate_positions",
+    "moco_v3_position_embedding",
+    "patchify",
+    "random_masking_from_noise",
+    "rotate_quarter",
+    "sincos_position_embedding_2d",
+    "unpatchify",
+]

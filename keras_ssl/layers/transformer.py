@@ -1,0 +1,103 @@
+"""Transformer blocks of vision: https://arxiv.org/abs/2010.11929."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_ssl.layers.attention import Attention
+from keras_ssl.layers.drop_path import drop_path
+from keras_ssl.layers.gelu import gelu
+from keras_ssl.layers.initializers import kernel_initializer
+from keras_ssl.layers.layer_norm import LayerNorm
+
+
+@keras.saving.register_keras_serializable("keras_ssl")
+class TransformerBlock(keras.layers.Layer):
+    """Attention, then two dense layers with GELU, each normed before and added.
+
+    Args:
+        heads: Heads of the attention; divides the width.
+        mlp_ratio: Inner width of the dense layers, in widths.
+        qkv_bias: Whether queries, keys and values have biases.
+        drop_path: Share of the examples that skip a branch in training, in [0, 1).
+        index: Number of the block in its network, for the draws of `drop_path`.
+        init: How kernels start; see `kernel_initializer`.
+
+    Input shape: `(n, l, d)`.
+    Output shape: the same.
+
+    Raises:
+        ValueError: If `drop_path` is out of range.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        drop_path: float = 0.0,
+        index: int = 0,
+        init: str = "xavier",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0.0 <= drop_path < 1.0:
+            raise ValueError(f"drop_path must be in [0, 1), got {drop_path}.")
+        self.heads, self.mlp_ratio, self.qkv_bias = heads, mlp_ratio, qkv_bias
+        self.drop_path, self.index, self.init = drop_path, index, init
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        width = input_shape[-1] or 0
+        inner = int(width * self.mlp_ratio)
+
+        def part(kind: type, *args: Any, **options: Any) -> Any:
+            return kind(*args, dtype=self.dtype_policy, **options)
+
+        def dense(size: int, name: str) -> keras.layers.Dense:
+            kernel = kernel_initializer(self.init)
+            return part(keras.layers.Dense, size, kernel_initializer=kernel, name=name)
+
+        self.norm1 = part(LayerNorm, name="norm1")
+        self.attention = part(
+            Attention, self.heads, self.qkv_bias, self.init, name="attention"
+        )
+        self.norm2 = part(LayerNorm, name="norm2")
+        self.dense1, self.dense2 = dense(inner, "dense1"), dense(width, "dense2")
+        for layer in (self.norm1, self.attention, self.norm2, self.dense1):
+            layer.build(input_shape)
+        self.dense2.build((*input_shape[:-1], inner))
+
+    def call(
+        self, x: tf.Tensor, training: bool = False, seeds: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        x += self._drop(self.attention(self.norm1(x)), 0, training, seeds)
+        inner = gelu(self.dense1(self.norm2(x)))
+        return x + self._drop(self.dense2(inner), 1, training, seeds)
+
+    def attention_weights(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the attention's `(n, heads, l, l)` float32 weights."""
+        return self.attention.weights(self.norm1(x))
+
+    def _drop(
+        self, branch: tf.Tensor, number: int, training: bool, seeds: tf.Tensor | None
+    ) -> tf.Tensor:
+        if not training or not self.drop_path:
+            return branch
+        if seeds is None:
+            raise ValueError(
+                f"drop_path={self.drop_path} needs a seed for each example in "
+                "training: give seeds=batch['seed'], or set drop_path to 0."
+            )
+        return drop_path(branch, self.drop_path, seeds, 2 * self.index + number)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "mlp_ratio": self.mlp_ratio,
+            "qkv_bias": self.qkv_bias,
+            "drop_path": self.drop_path,
+            "index": self.index,
+            "init": self.init,
+        }
