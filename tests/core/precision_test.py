@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_ssl.core import precision, registry, tracing, weights_file
 from keras_ssl.core.precision import Choice
+from keras_ssl.encoders.vit import ViT
 from keras_ssl.optimizers import SGD
 from tests import harness
 
@@ -123,6 +124,11 @@ def test_only_products_are_computed_in_16_bits(entry, policy, monkeypatch):
     for name, variable in state(bench).items():
         floating = tf.as_dtype(variable.dtype).is_floating
         assert not floating or variable.dtype == "float32", name
+    check_types(found, short)
+
+
+def check_types(found, short):
+    """Products are computed in 16 bits, and what must not be is not."""
     products = [op for op in found if op.type in ("Conv2D", "MatMul", "BatchMatMulV2")]
     assert any(op.outputs[0].dtype == short for op in products)
     for op in found:
@@ -131,6 +137,25 @@ def test_only_products_are_computed_in_16_bits(entry, policy, monkeypatch):
             assert op.outputs[0].dtype != short, op.name
         if op.type.startswith("FusedBatchNorm"):
             assert op.get_attr("U") == tf.float32, op.name
+
+
+def test_norms_of_tokens_are_not_computed_in_16_bits():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    encoder = ViT(patch_size=8, width=16, depth=2, heads=2, image_size=32)
+    images = tf.random.stateless_uniform([4, 32, 32, 3], [0, 1])
+    assert encoder(images).dtype == tf.float32
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(encoder(x, training=True) ** 2)
+        return tape.gradient(loss, [v.value for v in encoder.trainable_variables])
+
+    traced = tf.function(step, autograph=False).get_concrete_function(images)
+    found = operations(traced.graph)
+    assert any(op.type == "Rsqrt" or "BatchNorm" in op.type for op in found)
+    check_types(found, tf.bfloat16)
+    assert all(gradient.dtype == tf.float32 for gradient in traced.outputs)
+    assert {v.dtype for v in encoder.variables} == {"float32"}
 
 
 def test_a_float16_step_is_that_of_float32():
