@@ -77,7 +77,8 @@ def train(
         record = config.call("train", launch=launch)
         chief = distribute.is_chief()
     if plan:
-        console.write(plan_text.text(record))
+        if chief:
+            console.write(plan_text.text(record))
         return 2 if record["problems"] else 0
     if chief:
         _report(folder, record)

@@ -257,14 +257,17 @@ class _Plan:
     ) -> dict[str, float]:
         left = self.clock.total_steps - self.start
         saves = _saves(self.saver, self.clock, self.start) + 1
+        scores = scoring.between * self._scores_between() + scoring.after
+        if not self.start:
+            scores += scoring.before
         parts = {
             "starting": ready + tried.compiling,
             "training": tried.step * left,
-            "scoring": (scoring.before if not self.start else 0.0)
-            + scoring.between * self._scores_between()
-            + scoring.after,
+            "scoring": scores,
             "saving": saving * saves,
         }
+        if not left:  # What is finished is not done again.
+            parts = {name: 0.0 for name in parts} | {"starting": ready}
         return {
             "step": tried.step,
             "compute": tried.compute,
