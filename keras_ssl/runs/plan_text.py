@@ -70,9 +70,10 @@ def _run(plan: dict[str, Any]) -> dict[str, str]:
         "directory": run["directory"] + _resumes(steps),
         "devices": run["devices"],
         "precision": run["precision"],
-        "batch": f"{run['batch_size']:,} images"
-        + (f", {run['local_batch']:,} a replica" if run["replicas"] > 1 else ""),
+        "batch": f"{run['batch_size']:,} images",
     }
+    if run["replicas"] > 1 and run["local_batch"]:
+        rows["batch"] += f", {run['local_batch']:,} on each of {run['replicas']}"
     if steps:
         rows["steps"] = (
             f"{steps['total']:,}, {steps['per_epoch']:,} an epoch of "

@@ -127,8 +127,8 @@ def _times(function: Callable[[], Any], count: int, most: float = 20.0) -> list[
 
 
 def _typical(times: list[float]) -> float:
-    """The mean of all but the extremes: of data that come in bursts, a median lies."""
-    cut = len(times) // 10
+    """The mean without the extremes: of data that come in bursts, a median lies."""
+    cut = len(times) // 20
     return float(np.mean(sorted(times)[cut : len(times) - cut]))
 
 
