@@ -150,16 +150,24 @@ def check_used() -> None:
     Raises:
         ValueError: If a binding was not used.
     """
+    for sentence in unused():
+        raise ValueError(sentence)
+
+
+def unused() -> list[str]:
+    """A sentence for each binding that `check_used` would refuse."""
     used = list(read(gin.operative_config_str()))
-    unused = [b for b in read(gin.config_str()) if not is_used(b, used)]
-    for binding in _unforgiven(unused):
+    left = [b for b in read(gin.config_str()) if not is_used(b, used)]
+    found = []
+    for binding in _unforgiven(left):
         known = {str(b._replace(scope=s)) for b in used for s in seen_from(b.scope)}
         close = difflib.get_close_matches(str(binding), known, n=1, cutoff=0.6)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
+        found.append(
             f"Nothing uses the binding '{binding} = {show(binding.value)}'.{hint} "
             "Remove it, or bind a part that this run has."
         )
+    return found
 
 
 def explain(error: BaseException) -> str:

@@ -59,6 +59,7 @@ def rows(
         raise ValueError(
             f"encoders must be among {', '.join(_ENCODERS)}; got {unknown}."
         )
+    registry.load()
     policies = precisions or _policies()
     before = keras.config.dtype_policy().name
     try:

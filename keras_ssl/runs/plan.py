@@ -164,7 +164,7 @@ class _Plan:
             steps_per_execution=max(1, given.steps_per_execution),
         )
         self.method.optimizer.build(self.method.trainable_variables)
-        self._attempt(config.check_used)
+        self.problems += config.unused()
         folder = self.launch.run_dir / run_dir.CHECKPOINTS
         self.start = self._attempt(self.saver.open, folder, self.method) or 0
         self.report["parameters"] = _parameters(self.method)
@@ -181,6 +181,8 @@ class _Plan:
             "left_out": left_out,
             "start": self.start,
         }
+        if self.stuck:  # What is said of a length that is none only confuses.
+            return
         if getattr(self.value, "warmup_steps", 0) >= total:
             self.problems.append(
                 f"The learning rate warms up for all {total} steps of the run and "

@@ -101,8 +101,9 @@ def test_says_all_that_is_wrong(planned, tmp_path, monkeypatch):
         "train.batch_size = 65",
         "train.epochs = 0",
         "train.split = 'train[:32]'",
-        "OnlineEvaluation.test_split = 'tset'",
+        "test_split = 'tset'",
         "LARS.momentum = 0.8",
+        "LARS.nesterov = True",
         init_from=str(tmp_path / "none"),
     )
     assert status == 2
@@ -115,9 +116,10 @@ def test_says_all_that_is_wrong(planned, tmp_path, monkeypatch):
         "more than the 32 images",
         "no split 'tset'",
         "Nothing uses the binding 'LARS.momentum",
+        "Nothing uses the binding 'LARS.nesterov",
     ):
         assert words in text, words
-    assert len(report["problems"]) == 7
+    assert len(report["problems"]) == 8
     assert contents(tmp_path) == before
     assert "time" not in report
     assert plan_text.text(report).endswith(report["problems"][-1])
