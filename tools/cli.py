@@ -1,11 +1,8 @@
 """What all binaries share: quiet start, and errors as one clear sentence."""
 
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
 
@@ -19,10 +16,13 @@ def run(main: Callable[[], int | None]) -> None:
     """Parses flags, calls `main`, and ends with its status (2 for a user's error)."""
 
     def checked(argv: Sequence[str]) -> int | None:
-        from keras_ssl.core import config
+        from keras_ssl.core import startup
 
         if len(argv) > 1:
             raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+        startup.tensorflow()
+        from keras_ssl.core import config
+
         logging.set_verbosity(logging.ERROR)
         try:
             return main()

@@ -31,6 +31,10 @@ DATA = flags.DEFINE_string("data", None, "Source, over the recipe's: tfds:cifar1
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps data.")
 INIT_FROM = flags.DEFINE_string("init_from", None, "Run or export to start from.")
 
+PLAN = flags.DEFINE_bool(
+    "plan", False, "Starts nothing: says what the run is, needs and takes."
+)
+
 
 def main() -> int:
     """Trains, and says what came out."""
@@ -50,6 +54,7 @@ def main() -> int:
         PLUGIN.value,
         DATA_DIR.value,
         INIT_FROM.value,
+        PLAN.value,
     )
 
 

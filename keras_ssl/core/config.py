@@ -103,6 +103,29 @@ def texts() -> tuple[str, str]:
     return gin.config_str(), gin.operative_config_str()
 
 
+def resolved() -> str:
+    """What has been used so far, for reading: macros are replaced by their values."""
+    macros, lines = {}, []
+    for line in re.split(r"\n+(?!\s)", gin.operative_config_str()):
+        name, equals, bound = line.partition(" = ")
+        if not equals or line.startswith("#"):
+            continue
+        if "." in name:
+            lines.append(line)
+        else:
+            macros[name] = bound.strip()
+
+    def put_in(found: re.Match[str]) -> str:
+        bound = macros.get(found[1] or "")
+        return found[0] if bound is None else _MACRO.sub(put_in, bound)
+
+    return "\n".join(_MACRO.sub(put_in, line).rstrip() for line in lines)
+
+
+# A string is passed over as a whole: it may hold a percent sign.
+_MACRO = re.compile(r"'[^']*'|\"[^\"]*\"|%([\w./]+)")
+
+
 def differences(old: str, new: str) -> list[str]:
     """Bindings that differ between two configurations, as readable lines."""
 
@@ -127,16 +150,24 @@ def check_used() -> None:
     Raises:
         ValueError: If a binding was not used.
     """
+    for sentence in unused():
+        raise ValueError(sentence)
+
+
+def unused() -> list[str]:
+    """A sentence for each binding that `check_used` would refuse."""
     used = list(read(gin.operative_config_str()))
-    unused = [b for b in read(gin.config_str()) if not is_used(b, used)]
-    for binding in _unforgiven(unused):
+    left = [b for b in read(gin.config_str()) if not is_used(b, used)]
+    found = []
+    for binding in _unforgiven(left):
         known = {str(b._replace(scope=s)) for b in used for s in seen_from(b.scope)}
         close = difflib.get_close_matches(str(binding), known, n=1, cutoff=0.6)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
+        found.append(
             f"Nothing uses the binding '{binding} = {show(binding.value)}'.{hint} "
             "Remove it, or bind a part that this run has."
         )
+    return found
 
 
 def explain(error: BaseException) -> str:

@@ -40,6 +40,14 @@ def duration(seconds: float) -> str:
     return f"{rest // 60}:{rest % 60:02d}" if rest >= 60 else f"{rest} s"
 
 
+def size(count: float) -> str:
+    """Bytes as `512 MiB` or `1.5 GiB`."""
+    mebibytes = count / 2**20
+    if mebibytes >= 1000:
+        return f"{mebibytes / 1024:.1f} GiB"
+    return f"{mebibytes:.0f} MiB" if mebibytes >= 10 else f"{mebibytes:.1f} MiB"
+
+
 def table(rows: list[dict[str, str]]) -> str:
     """Left-aligned columns under their names; missing cells stay empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from keras_ssl.core import distribute, tracing
+from keras_ssl.core import distribute, precision, tracing
 from keras_ssl.memory.base import Memory
 from keras_ssl.schedules import Clock, Schedule, Value
 
@@ -151,7 +151,7 @@ class Method(distribute.Model):
             loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(loss, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        precision.apply_gradients(self.optimizer, gradients, variables)
         self.remember({k: tf.stop_gradient(v) for k, v in outputs.items()})
         self._tick()
         return scalars

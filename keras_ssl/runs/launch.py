@@ -1,17 +1,25 @@
 """From the words of a command line to a finished run."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from keras_ssl.core import config, console, distribute, registry, run_dir
-from keras_ssl.runs import export
+from keras_ssl.core import (
+    config,
+    console,
+    distribute,
+    registry,
+    run_dir,
+)
+from keras_ssl.core import (
+    precision as precisions,
+)
+from keras_ssl.runs import export, plan_text
+from keras_ssl.runs import plan as planning
 from keras_ssl.runs.records import Launch
-
-_PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 def train(
@@ -26,6 +34,7 @@ def train(
     plugins: Sequence[str] = (),
     data_dir: str | None = None,
     init_from: str | None = None,
+    plan: bool = False,
 ) -> int:
     """Trains as configured, exports the encoder, and says what came out.
 
@@ -41,9 +50,11 @@ def train(
         plugins: Modules with parts of others.
         data_dir: Where TFDS keeps data.
         init_from: A run or an export whose encoder weights to start from.
+        plan: Trains nothing and writes nothing, but says what the run would be and
+            take.
 
     Returns:
-        The exit status, 0.
+        The exit status: 0, or 2 for a plan with problems.
 
     Raises:
         ValueError: If anything that was said does not fit.
@@ -53,16 +64,22 @@ def train(
     if cpu_devices != 1:
         distribute.virtual_cpus(cpu_devices)
     scope = distribute.make_strategy(strategy, tpu=tpu)
-    policy = set_precision(precision)
+    choice = precisions.choose(precision)
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must be in [0, 2**31), got {seed}.")
     keras.utils.set_random_seed(seed)
     folder = pathlib.Path(run_dir).expanduser()
-    launch = Launch(folder, data_dir, seed, policy, tuple(plugins), init_from)
+    launch = Launch(folder, data_dir, seed, choice.policy, tuple(plugins), init_from)
+    if plan:
+        launch = dataclasses.replace(launch, instead=planning.plan)
     with scope.scope():
-        console.say(f"{folder}: {', '.join(files)}, {distribute.devices()}, {policy}")
+        console.say(f"{folder}: {', '.join(files)}, {distribute.devices()}, {choice}")
         record = config.call("train", launch=launch)
         chief = distribute.is_chief()
+    if plan:
+        if chief:
+            console.write(plan_text.text(record))
+        return 2 if record["problems"] else 0
     if chief:
         _report(folder, record)
     return 0
@@ -72,38 +89,6 @@ def load_parts(plugins: Sequence[str] = ()) -> None:
     """Registers the project's parts and those of plugins."""
     for package in ("keras_ssl", *plugins):
         registry.load(package)
-
-
-def set_precision(name: str) -> str:
-    """Sets Keras's dtype policy; `auto` asks the device.
-
-    Args:
-        name: `auto`, `float32`, `mixed_bfloat16` or `mixed_float16`.
-
-    Returns:
-        The policy's name.
-
-    Raises:
-        ValueError: If it is unknown.
-    """
-    if name not in _PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(_PRECISIONS)}.")
-    if name == "auto":
-        name = "mixed_bfloat16" if _fast_at_bfloat16() else "float32"
-    keras.config.set_dtype_policy(name)
-    return name
-
-
-def _fast_at_bfloat16() -> bool:
-    """TPUs, GPUs from Ampere on, CPUs with AMX: elsewhere it is emulated."""
-    if tf.config.list_physical_devices("TPU"):
-        return True
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return details.get("compute_capability", (0, 0))[0] >= 8
-    info = pathlib.Path("/proc/cpuinfo")
-    return info.exists() and "amx_bf16" in info.read_text(encoding="utf-8")
 
 
 def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
@@ -120,7 +105,7 @@ def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
         f"{console.duration(seconds['total'])} in all, of which training "
         f"{console.duration(seconds['training'])}, scoring during it "
         f"{console.duration(seconds['online_evaluation'])}, waiting for data "
-        f"{console.duration(seconds['waiting_for_data'])}."
+        f"{console.duration(seconds['waiting_for_data'])}. {plan_text.memory(record)}"
     )
     for what, name in (
         ("Encoder as SavedModel", run_dir.EXPORT),

@@ -6,13 +6,13 @@ import importlib.metadata
 import pathlib
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 import keras_ssl
-from keras_ssl.core import config, distribute, registry, run_dir
+from keras_ssl.core import config, distribute, registry, run_dir, usage
 from keras_ssl.core.tracing import named_variables, prefix_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Launch:
         precision: Keras's dtype policy, for the record.
         plugins: Modules that were loaded beside the project's own.
         init_from: A run or an export whose encoder weights to start from.
+        instead: What to call with the recipe's parts in place of training.
     """
 
     run_dir: pathlib.Path
@@ -45,6 +46,7 @@ class Launch:
     precision: str = "float32"
     plugins: tuple[str, ...] = ()
     init_from: str | None = None
+    instead: Callable[..., dict[str, Any]] | None = None
 
 
 def check_directory(launch: Launch) -> None:
@@ -162,6 +164,7 @@ class Record:
         spent = evaluation.seconds if evaluation is not None else 0.0
         self.content |= {
             "weights_digest": saver.digest(),
+            "peak_memory": usage.peak_memory(),
             "seconds": {
                 "total": round(seconds, 1),
                 "training": round(trained, 1),

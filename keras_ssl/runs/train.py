@@ -22,7 +22,7 @@ from keras_ssl.methods.base import Method
 from keras_ssl.runs import encoders, records
 from keras_ssl.runs.records import Launch
 
-_SCALES: dict[str, Callable[[int], float]] = {
+SCALES: dict[str, Callable[[int], float]] = {
     "linear": lambda batch_size: batch_size / 256,
     "sqrt": lambda batch_size: batch_size**0.5,
     "none": lambda batch_size: 1.0,
@@ -81,17 +81,18 @@ def train(
         ValueError: If the settings do not fit together, or the directory holds
             another run, or too many images cannot be read.
     """
+    given = dict(locals())
+    if launch.instead is not None:
+        return launch.instead(**given)
     begun = time.perf_counter()
     local = distribute.local_batch_size(batch_size)
-    _check(epochs, learning_rate_scale, steps_per_execution)
-    if not 0 <= max_corrupt <= 1:
-        raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
+    check(epochs, learning_rate_scale, steps_per_execution, max_corrupt)
     records.check_directory(launch)
     if launch.init_from:
         encoders.read(launch.init_from)
     source = sources.open_source(data, split, launch.data_dir)
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
-    _divides(per_epoch, steps_per_execution)
+    divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch)
     batches = functools.partial(
         pipeline.training_batches,
@@ -103,9 +104,9 @@ def train(
     )
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
-    whole = _evaluation_data(evaluation, source, launch, size)
-    method.setup(_local(spec, local), clock)
-    value, scale = learning_rate(clock), _SCALES[learning_rate_scale](batch_size)
+    whole = evaluation_data(evaluation, source, launch, size)
+    method.setup(local_spec(spec, local), clock)
+    value, scale = learning_rate(clock), SCALES[learning_rate_scale](batch_size)
     rate = schedules.LearningRate(lambda step: scale * value(step))
     method.compile(
         optimizer=optimizer(learning_rate=rate), steps_per_execution=steps_per_execution
@@ -181,19 +182,25 @@ def _fit(
             start += steps * (last - first)
 
 
-def _check(epochs: int, scale: str, steps_per_execution: int) -> None:
+def check(
+    epochs: int, scale: str, steps_per_execution: int, max_corrupt: float
+) -> None:
+    """Raises a ValueError for numbers and names that no run can have."""
     if epochs < 1 or steps_per_execution < 1:
         raise ValueError(
             "epochs and steps_per_execution must be at least 1, got "
             f"{epochs} and {steps_per_execution}."
         )
-    if scale not in _SCALES:
+    if scale not in SCALES:
         raise ValueError(
-            f"learning_rate_scale must be one of {', '.join(_SCALES)}; got {scale!r}."
+            f"learning_rate_scale must be one of {', '.join(SCALES)}; got {scale!r}."
         )
+    if not 0 <= max_corrupt <= 1:
+        raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
 
 
-def _divides(per_epoch: int, steps_per_execution: int) -> None:
+def divides(per_epoch: int, steps_per_execution: int) -> None:
+    """Raises a ValueError if executions do not end where epochs do."""
     if per_epoch % steps_per_execution:
         raise ValueError(
             f"steps_per_execution {steps_per_execution} must divide the {per_epoch} "
@@ -201,14 +208,14 @@ def _divides(per_epoch: int, steps_per_execution: int) -> None:
         )
 
 
-def _local(spec: dict[str, Any], rows: int) -> dict[str, Any]:
+def local_spec(spec: dict[str, Any], rows: int) -> dict[str, Any]:
     """The spec of a replica's share of a global batch."""
     return tf.nest.map_structure(
         lambda s: tf.TensorSpec([rows, *s.shape[1:]], s.dtype), spec
     )
 
 
-def _evaluation_data(
+def evaluation_data(
     evaluation: OnlineEvaluation | None,
     source: sources.Source,
     launch: Launch,

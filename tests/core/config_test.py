@@ -115,6 +115,26 @@ def test_references_with_brackets_build_and_without_pass_factories(base):
     assert config.value("config_test_run", "size") is None
 
 
+def test_resolved_is_without_macros(base):
+    lines = [
+        "inner = %deep",
+        "deep = 'a %width in a string'",
+        "config_test_run.size = (%width, {'of': %inner})",
+        "config_test_run.others = [%long]",
+        f"long = {['x' * 30] * 5}",
+    ]
+    config.parse([base], lines)
+    run()
+    found = config.resolved()
+    assert "first/config_test_part.width = 3\n" in found
+    assert "config_test_run.size = (3, {'of': 'a %width in a string'})" in found
+    assert found.count("x" * 30) == 5
+    assert not any(
+        line.startswith(("inner", "deep", "#")) for line in found.split("\n")
+    )
+    assert "" not in found.split("\n")
+
+
 def test_includes_are_found_beside_the_shipped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.gin").write_text("include 'methods/simclr.gin'\nimage_size = 64")

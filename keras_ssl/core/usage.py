@@ -1,0 +1,27 @@
+"""How much of the machine a run took."""
+
+import sys
+
+import tensorflow as tf
+
+
+def peak_memory() -> dict[str, int]:
+    """Most memory that this process held so far, by place.
+
+    Returns:
+        Bytes: `process`, the resident memory (where the system tells), and `GPU:0`
+        and so on, what TensorFlow gave out on each.
+    """
+    found = {}
+    try:
+        import resource
+    except ImportError:  # Not on Windows.
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found["process"] = most * unit
+    for device in tf.config.list_logical_devices("GPU"):
+        name = device.name.rpartition("device:")[-1]
+        found[name] = tf.config.experimental.get_memory_info(name)["peak"]
+    return found
