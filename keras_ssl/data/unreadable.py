@@ -70,7 +70,7 @@ class Unreadable:
             words = f"None of {asked} images can be read", "Check that they are images."
         elif self.count > math.ceil(most * base):
             words = (
-                f"{self.count} of {asked} images cannot be read",
+                f"{self.count} of {base} images cannot be read",
                 f"At most {most:.2%} may be: mend or remove them, or raise "
                 "train.max_corrupt.",
             )
