@@ -128,8 +128,8 @@ class KerasLayers:
     steps of this package.
 
     A layer that draws in a way that cannot be seeded is refused: of keras-cv 0.9
-    AugMix, RandomApply and RandomCutout with noise, and of either library what mixes images of a
-    batch. A layer that draws within a loop of TensorFlow draws the same in
+    AugMix, RandomApply and RandomCutout with noise, and of either library what mixes
+    images of a batch. A layer that draws within a loop of TensorFlow draws the same in
     each round of it.
 
     Args:

@@ -113,7 +113,7 @@ def test_equal_recipes_compile_once():
     SMALL(images(), seeds())
     dataclasses.replace(SMALL, count=1)(images(), seeds())
     assert views._compiled.cache_info().currsize == max(before, 1)
-    program = views._compiled(SMALL.recipes()[0])
+    program = views._compiled(views._render, SMALL.recipes()[0])
     traces = program.experimental_get_tracing_count()
     SMALL(images(), seeds(second=9))
     assert program.experimental_get_tracing_count() == traces
