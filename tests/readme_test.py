@@ -50,6 +50,33 @@ def quickstart():
     return "\n".join(lines)
 
 
+def runs():
+    """Scores of the recorded runs beside those of the untrained encoders."""
+    lines = ["| method | kNN top-1 | linear probe top-1 | steps | in all |"]
+    lines += ["|---|---|---|---|---|"]
+    raw = {}
+    for folder in sorted((ROOT / "docs" / "runs").iterdir()):
+        record = run_dir.read_json(folder / run_dir.RUN)
+        cells = {}
+        for row in run_dir.read_lines(folder / run_dir.EVALUATIONS):
+            if row["subject"] == "raw_pixels":
+                raw[row["evaluation"]] = row["top1"]
+            if row["step"] in (0, record["total_steps"]):
+                cells[row["subject"], row["evaluation"]] = f"{row['top1']:.3f}"
+        knn, linear = (
+            f"{cells['encoder', name]} ({cells['random_init', name]})"
+            if ("encoder", name) in cells
+            else ""
+            for name in ("knn", "linear")
+        )
+        lines.append(
+            f"| {record['method']} | {knn} | {linear} | {record['total_steps']} "
+            f"| {console.duration(record['seconds']['total'])} |"
+        )
+    lines.append(f"| raw pixels | {raw['knn']:.3f} | {raw['linear']:.3f} | | |")
+    return "\n".join(lines)
+
+
 def methods():
     return "\n".join(
         f"| {r['name']} | {r['summary']} | [{r['year']}]({r['paper']}) "
@@ -60,7 +87,8 @@ def methods():
 
 
 def generated(text):
-    for name, part in (("quickstart", quickstart()), ("methods", methods())):
+    for make in (quickstart, methods, runs):
+        name, part = make.__name__, make()
         pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
         assert re.search(pattern, text, re.S), name
         text = re.sub(pattern, lambda m, p=part: f"{m[1]}{p}\n{m[2]}", text, flags=re.S)

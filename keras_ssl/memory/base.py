@@ -15,7 +15,14 @@ class Memory(keras.layers.Layer):
     State is made with `add_weight(trainable=False)` or is itself layers, so it is
     mirrored over replicas and saved. The method's base class calls both hooks, so
     that an author can't forget them.
+
+    Args:
+        **kwargs: For `keras.layers.Layer`.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        # Keras would round what comes in to the compute dtype, images too.
+        super().__init__(autocast=False, **kwargs)
 
     def on_built(self) -> None:
         """Called once, when every weight of the method exists."""
