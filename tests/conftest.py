@@ -14,7 +14,8 @@ NO_PARAMETERS = types.SimpleNamespace(params={})
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="Runs the slow proofs too.")
+    parser.addoption("--slow", action="store_true", help="Runs the slow tests too.")
+    parser.addoption("--proofs", action="store_true", help="Trains every method.")
     parser.addoption(
         "--plugin",
         action="append",
@@ -42,12 +43,12 @@ def pytest_collection_modifyitems(config, items):
             replicas = "by_replicas" in item.fixturenames
             group = "replicas" if replicas else item.callspec.params["entry"].name
         item.add_marker(pytest.mark.xdist_group(group))
-    if config.getoption("--slow"):
-        return
-    skip = pytest.mark.skip(reason="slow; run with --slow")
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+    for mark, option in (("slow", "--slow"), ("proof", "--proofs")):
+        if not config.getoption(option):
+            skip = pytest.mark.skip(reason=f"{mark}; run with {option}")
+            for item in items:
+                if mark in item.keywords:
+                    item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True)
