@@ -71,7 +71,9 @@ def resize(
     """
     made = tf.image.resize(pixels, [size, size], method, antialias=antialias)
     made = tf.clip_by_value(made / 255.0, 0.0, 1.0)
-    return tf.cond(flip, lambda: tf.reverse(made, [1]), lambda: made)
+    return tf.cond(
+        tf.convert_to_tensor(flip), lambda: tf.reverse(made, [1]), lambda: made
+    )
 
 
 def part(pixels: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

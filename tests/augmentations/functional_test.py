@@ -176,3 +176,12 @@ def test_blur_at_the_edge_repeats_the_nearest_pixel(taps):
 def test_unknown_border_is_an_error():
     with pytest.raises(ValueError, match=r"'edge' or 'zeros'.*'wrap'"):
         functional.gaussian_blur(images(), 3, 1.0, "wrap")
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 63), (96, 128)])
+def test_contrast_of_large_images_keeps_the_mean(size):
+    images = np.random.default_rng(0).uniform(size=(2, *size, 3)).astype(np.float32)
+    mean = images.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+    got = functional.adjust_contrast(images, [0.0, 1.4])
+    want = mean + (images - mean) * np.reshape([0.0, 1.4], (2, 1, 1, 1))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
