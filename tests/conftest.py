@@ -1,7 +1,6 @@
 """Options of the suite; everything else is plain pytest."""
 
 import os
-import types
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -9,8 +8,6 @@ import keras
 import pytest
 
 from keras_ssl.core import registry
-
-NO_PARAMETERS = types.SimpleNamespace(params={})
 
 
 def pytest_addoption(parser):
@@ -35,14 +32,6 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        # Two workers share the suite: a module's fixtures are made in one of them. The
-        # conformance suite is most of it, so its methods are shared out one by one.
-        group = item.module.__name__
-        if "entry" in getattr(item, "callspec", NO_PARAMETERS).params:
-            replicas = "by_replicas" in item.fixturenames
-            group = "replicas" if replicas else item.callspec.params["entry"].name
-        item.add_marker(pytest.mark.xdist_group(group))
     for mark, option in (("slow", "--slow"), ("proof", "--proofs")):
         if not config.getoption(option):
             skip = pytest.mark.skip(reason=f"{mark}; run with {option}")

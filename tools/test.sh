@@ -13,4 +13,4 @@ if [ "$*" = "" ] || [ "$*" = "--slow" ]; then
   mypy --no-error-summary
 fi
 echo "Tests."
-exec python -m pytest -q --numprocesses=2 --dist=loadgroup "$@"
+exec python -m pytest -q --numprocesses=2 --dist=loadfile "$@"

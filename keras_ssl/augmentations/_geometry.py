@@ -100,7 +100,7 @@ def gaussian_blur(
     check_border(border)
     images = tf.convert_to_tensor(images)
     if images.shape.rank == 3:
-        return gaussian_blur(images[None], kernel_size, sigma)[0]
+        return gaussian_blur(images[None], kernel_size, sigma, border)[0]
     radius = kernel_size // 2
     offsets = tf.range(radius + 1, dtype=tf.float32)
     sigma = tf.reshape(tf.cast(sigma, tf.float32), (-1, 1))

@@ -173,6 +173,16 @@ def test_blur_at_the_edge_repeats_the_nearest_pixel(taps):
     close(flat, tf.ones((1, 9, 7, 3)), 1e-6)
 
 
+@pytest.mark.parametrize("border", ["zeros", "edge"])
+def test_one_image_has_the_border_of_a_batch(border):
+    image = tf.random.stateless_uniform([9, 9, 3], [0, 1])
+    one = functional.gaussian_blur(image, 5, 2.0, border)
+    batch = functional.gaussian_blur(image[None], 5, 2.0, border)[0]
+    np.testing.assert_array_equal(one, batch)
+    flat = functional.gaussian_blur(tf.ones([9, 9, 3]), 5, 2.0, border)
+    assert (np.min(flat) > 0.999) == (border == "edge")
+
+
 def test_unknown_border_is_an_error():
     with pytest.raises(ValueError, match=r"'edge' or 'zeros'.*'wrap'"):
         functional.gaussian_blur(images(), 3, 1.0, "wrap")
