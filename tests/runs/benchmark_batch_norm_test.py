@@ -25,7 +25,7 @@ def test_both_compute_the_same():
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_ours_is_not_slower_by_more_than_a_twentieth():
     for row in module.benchmark(rounds=60, repeats=2):
         assert min(row["ratio"], row["processor_ratio"]) < 1.05, row

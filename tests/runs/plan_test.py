@@ -187,7 +187,7 @@ def test_typical_time_is_not_that_of_a_burst():
     assert rehearsal._typical([0.1] * 19 + [9.0]) == pytest.approx(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_estimates_are_within_a_quarter(pytestconfig, tmp_path):
     words = ["--gin=train.epochs = 4", "--gin=train.split = 'train[:5120]'"]
     words += ["--gin=OnlineEvaluation.limits = (2000, 500)"]
