@@ -30,10 +30,11 @@ PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.
 DATA = flags.DEFINE_string("data", None, "Source, over the recipe's: tfds:cifar10.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps data.")
 INIT_FROM = flags.DEFINE_string("init_from", None, "Run or export to start from.")
-
 PLAN = flags.DEFINE_bool(
     "plan", False, "Starts nothing: says what the run is, needs and takes."
 )
+# The same words as the trainer's arguments.
+PASSED_ON = (STRATEGY, TPU, CPU_DEVICES, PRECISION, SEED, DATA_DIR, INIT_FROM, PLAN)
 
 
 def main() -> int:
@@ -42,19 +43,11 @@ def main() -> int:
 
     files = GIN_FILE.value or ["methods/simclr.gin"]
     name = pathlib.Path(files[0]).stem if GIN_FILE.value else "quickstart"
+    data = [f"data = {DATA.value!r}"] if DATA.value else []
+    given = {flag.name: flag.value for flag in PASSED_ON}
+    given["plugins"] = PLUGIN.value
     return launch.train(
-        RUN_DIR.value or f"runs/{name}",
-        files,
-        GIN.value + ([f"data = {DATA.value!r}"] if DATA.value else []),
-        STRATEGY.value,
-        TPU.value,
-        CPU_DEVICES.value,
-        PRECISION.value,
-        SEED.value,
-        PLUGIN.value,
-        DATA_DIR.value,
-        INIT_FROM.value,
-        PLAN.value,
+        RUN_DIR.value or f"runs/{name}", files, GIN.value + data, **given
     )
 
 

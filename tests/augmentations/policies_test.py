@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations import steps
+from keras_ssl.augmentations import crop_steps, steps
 from keras_ssl.augmentations.policies.byol import BYOLViews
 from keras_ssl.augmentations.policies.mae import MAEViews
 from keras_ssl.augmentations.policies.moco import MoCoV1Views, MoCoV2Views
@@ -16,13 +16,13 @@ from keras_ssl.augmentations.policies.simclr import SimCLRViews
 from keras_ssl.core import registry
 
 CROP, JITTER, GRAY, BLUR, SOLARIZE, SQUARE, PADDED = (
-    steps.RandomResizedCrop,
+    crop_steps.RandomResizedCrop,
     steps.ColorJitter,
     steps.Grayscale,
     steps.GaussianBlur,
     steps.Solarize,
-    steps.RandomCrop,
-    steps.PaddedCrop,
+    crop_steps.RandomCrop,
+    crop_steps.PaddedCrop,
 )
 POLICIES = (BYOLViews, MAEViews, MoCoV1Views, MoCoV2Views, MultiCropViews, RotNetViews)
 DINO = MultiCropViews(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations import steps, views
+from keras_ssl.augmentations import crop_steps, steps, views
 from keras_ssl.augmentations.policies.simclr import SimCLRViews
 from keras_ssl.core import randomness, registry
 
@@ -123,14 +123,14 @@ def test_recipe_has_the_papers_order_and_numbers():
     crop, jitter, gray, blur = SimCLRViews(size=224, strength=1.0, blur=0.4).recipes()[
         0
     ]
-    assert crop == steps.RandomResizedCrop(224, (0.08, 1.0), (3 / 4, 4 / 3), 0.5)
+    assert crop == crop_steps.RandomResizedCrop(224, (0.08, 1.0), (3 / 4, 4 / 3), 0.5)
     assert jitter == steps.ColorJitter(0.8, 0.8, 0.8, 0.2, 0.8)
     assert gray == steps.Grayscale(0.2)
     assert blur == steps.GaussianBlur(22, (0.1, 2.0), 0.4)
     cifar = SimCLRViews().recipes()
     assert cifar[0] == cifar[1]
     assert [type(step) for step in cifar[0]] == [
-        steps.RandomResizedCrop,
+        crop_steps.RandomResizedCrop,
         steps.ColorJitter,
         steps.Grayscale,
     ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations import functional, steps
+from keras_ssl.augmentations import crop_steps, functional, steps
 from keras_ssl.core import randomness
 
 SEEDS = tf.stack([tf.range(4000), tf.fill([4000], 1)], axis=1)
@@ -25,7 +25,7 @@ def images(n, size=4, seed=0):
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 48), (7, 5), (1, 1)])
 def test_boxes_lie_in_the_image(height, width):
-    top, left, bottom, right = boxes(steps.RandomResizedCrop(8), height, width).T
+    top, left, bottom, right = boxes(crop_steps.RandomResizedCrop(8), height, width).T
     assert top.min() >= 0
     assert left.min() >= 0
     assert bottom.max() <= height
@@ -48,7 +48,7 @@ def test_crop_statistics_are_those_of_torchvision():
         return 0, 0, 32, 32
 
     want = np.array([draw() for _ in range(4000)], np.float64)
-    top, left, bottom, right = boxes(steps.RandomResizedCrop(32), 32, 32).T
+    top, left, bottom, right = boxes(crop_steps.RandomResizedCrop(32), 32, 32).T
     got = np.stack([top, left, bottom - top, right - left], axis=1)
     moments = [
         np.concatenate([x.mean(0), x.std(0), [(x[:, 2] * x[:, 3]).mean() / 32]])
@@ -58,13 +58,13 @@ def test_crop_statistics_are_those_of_torchvision():
 
 
 def test_crop_falls_back_to_the_largest_legal_centre():
-    step = steps.RandomResizedCrop(8, area=(0.9, 1.0))
+    step = crop_steps.RandomResizedCrop(8, area=(0.9, 1.0))
     assert np.array_equal(np.unique(boxes(step, 10, 100), axis=0), [[0, 43, 10, 56]])
     assert np.array_equal(np.unique(boxes(step, 100, 10), axis=0), [[43, 0, 56, 10]])
 
 
 def test_crop_takes_the_first_candidate_that_fits():
-    step = steps.RandomResizedCrop(8, area=(0.25, 1.0), aspect=(0.5, 2.0))
+    step = crop_steps.RandomResizedCrop(8, area=(0.25, 1.0), aspect=(0.5, 2.0))
     u = np.zeros((1, step.draws), np.float32)
     # Area 1 with aspect 2 or 1/2 does not fit a square; area 1/4 does.
     u[0, :10] = [1, 1, 0, 1, 0, 0, 0, 0, 0, 0]
@@ -74,7 +74,7 @@ def test_crop_takes_the_first_candidate_that_fits():
 
 
 def test_full_crop_is_the_image():
-    step = steps.RandomResizedCrop(6, (1.0, 1.0), (1.0, 1.0), flip=0.0)
+    step = crop_steps.RandomResizedCrop(6, (1.0, 1.0), (1.0, 1.0), flip=0.0)
     x = images(5, 6)
     u = randomness.uniforms(SEEDS[:5], 0, step.draws)
     np.testing.assert_allclose(step(x, u), x, atol=1e-6)
@@ -88,7 +88,7 @@ def test_full_crop_is_the_image():
         lambda p: steps.Grayscale(p),
         lambda p: steps.GaussianBlur(3, (0.5, 2.0), p),
         lambda p: steps.Solarize(0.5, p),
-        lambda p: steps.RandomResizedCrop(4, (1.0, 1.0), (1.0, 1.0), flip=p),
+        lambda p: crop_steps.RandomResizedCrop(4, (1.0, 1.0), (1.0, 1.0), flip=p),
     ],
 )
 def test_steps_act_as_often_as_they_say(make, probability):
@@ -127,12 +127,15 @@ def test_jitter_draws_cover_their_ranges(monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: steps.RandomResizedCrop(0), "size in pixels, >= 1. Received: 0"),
-        (lambda: steps.RandomResizedCrop(8, area=(0.0, 1.0)), "area .*0 < least"),
-        (lambda: steps.RandomResizedCrop(8, area=(0.5, 1.1)), "area .*<= 1"),
-        (lambda: steps.RandomResizedCrop(8, aspect=(2.0, 1.0)), "aspect .*greatest"),
-        (lambda: steps.RandomResizedCrop(8, flip=1.5), "flip in"),
-        (lambda: steps.RandomResizedCrop(8, method="area"), "method .*'area'"),
+        (lambda: crop_steps.RandomResizedCrop(0), "size in pixels, >= 1. Received: 0"),
+        (lambda: crop_steps.RandomResizedCrop(8, area=(0.0, 1.0)), "area .*0 < least"),
+        (lambda: crop_steps.RandomResizedCrop(8, area=(0.5, 1.1)), "area .*<= 1"),
+        (
+            lambda: crop_steps.RandomResizedCrop(8, aspect=(2.0, 1.0)),
+            "aspect .*greatest",
+        ),
+        (lambda: crop_steps.RandomResizedCrop(8, flip=1.5), "flip in"),
+        (lambda: crop_steps.RandomResizedCrop(8, method="area"), "method .*'area'"),
         (lambda: steps.ColorJitter(-1.0, 0, 0, 0), "brightness >= 0"),
         (lambda: steps.ColorJitter(0, 0, 0, 0.6), "hue in .*0.6"),
         (lambda: steps.ColorJitter(0, 0, 0, 0, -0.1), "probability in .*-0.1"),

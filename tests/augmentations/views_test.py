@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.augmentations import crops, functional
+from keras_ssl.augmentations.crop_steps import RandomResizedCrop
 from keras_ssl.augmentations.policies.simclr import SimCLRViews
-from keras_ssl.augmentations.steps import GaussianBlur, Grayscale, RandomResizedCrop
+from keras_ssl.augmentations.steps import GaussianBlur, Grayscale
 from keras_ssl.augmentations.views import Views
 
 SEEDS = tf.constant([[3, 4], [-5, 6], [7, 2**31 - 1]])

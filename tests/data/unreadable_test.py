@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.augmentations.steps import RandomResizedCrop
+from keras_ssl.augmentations.crop_steps import RandomResizedCrop
 from keras_ssl.augmentations.views import Views
 from keras_ssl.data import pipeline, sources
 from keras_ssl.data.unreadable import Unreadable

@@ -6,9 +6,10 @@ from typing import Any
 
 import keras
 
+from keras_ssl.augmentations.crop_steps import RandomResizedCrop
 from keras_ssl.augmentations.keras_layers import KerasLayers
 from keras_ssl.augmentations.policies import _shared
-from keras_ssl.augmentations.steps import RandomResizedCrop, Step
+from keras_ssl.augmentations.steps import Step
 from keras_ssl.augmentations.views import Views
 from keras_ssl.core.registry import did_you_mean, register
 

@@ -6,8 +6,9 @@ https://arxiv.org/abs/2111.06377
 
 import dataclasses
 
+from keras_ssl.augmentations.crop_steps import RandomResizedCrop
 from keras_ssl.augmentations.policies import _shared
-from keras_ssl.augmentations.steps import RandomResizedCrop, Step
+from keras_ssl.augmentations.steps import Step
 from keras_ssl.augmentations.views import Views
 from keras_ssl.core.registry import register
 

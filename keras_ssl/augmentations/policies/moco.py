@@ -7,12 +7,12 @@ Learning", 2020, Chen et al. https://arxiv.org/abs/2003.04297
 
 import dataclasses
 
+from keras_ssl.augmentations.crop_steps import RandomResizedCrop
 from keras_ssl.augmentations.policies import _shared
 from keras_ssl.augmentations.steps import (
     ColorJitter,
     GaussianBlur,
     Grayscale,
-    RandomResizedCrop,
     Step,
     chain,
 )

@@ -6,8 +6,9 @@ Gidaris et al. https://arxiv.org/abs/1803.07728
 
 import dataclasses
 
+from keras_ssl.augmentations.crop_steps import PaddedCrop, RandomCrop
 from keras_ssl.augmentations.policies import _shared
-from keras_ssl.augmentations.steps import PaddedCrop, RandomCrop, Step
+from keras_ssl.augmentations.steps import Step
 from keras_ssl.augmentations.views import Views
 from keras_ssl.core.registry import register
 

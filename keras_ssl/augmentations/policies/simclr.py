@@ -6,8 +6,9 @@ Chen et al. https://arxiv.org/abs/2002.05709
 
 import dataclasses
 
+from keras_ssl.augmentations.crop_steps import RandomResizedCrop
 from keras_ssl.augmentations.policies import _shared
-from keras_ssl.augmentations.steps import GaussianBlur, RandomResizedCrop, Step
+from keras_ssl.augmentations.steps import GaussianBlur, Step
 from keras_ssl.augmentations.views import Views
 from keras_ssl.core.registry import register
 
