@@ -159,10 +159,11 @@ class Method(distribute.Model):
     def draw(self, batch: Batch) -> Pictures:
         """The method's pictures of a batch; what layers remember of it is put back."""
         state = [(v, v.numpy()) for v in self.non_trainable_variables]
-        pictures = self.pictures(self._outputs(batch))
-        for variable, value in state:
-            variable.assign(value)
-        return pictures
+        try:
+            return self.pictures(self._outputs(batch))
+        finally:
+            for variable, value in state:
+                variable.assign(value)
 
     @property
     def memories(self) -> list[Memory]:
