@@ -25,10 +25,12 @@ class Clock:
     Args:
         total_steps: Steps of the whole run.
         steps_per_epoch: Steps of one pass over the data.
+        examples: Images of the training set; 0 where nobody asks for them.
     """
 
     total_steps: int
     steps_per_epoch: int
+    examples: int = 0
 
     def steps(self, epochs: float) -> int:
         """Steps in a number of epochs, which need not be whole."""

@@ -12,7 +12,7 @@ from keras_ssl.runs import listing
 from keras_ssl.schedules import Clock, LearningRate
 
 BATCH = 16
-CLOCK = Clock(total_steps=20, steps_per_epoch=4)
+CLOCK = Clock(total_steps=20, steps_per_epoch=4, examples=4 * BATCH)
 
 
 def methods(plugins=()):

@@ -193,12 +193,21 @@ class ViT(Encoder):
             offset=0.1 if self.positions == "learned" else 0.0,
         )
 
-    def embed(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def embed(
+        self,
+        images: tf.Tensor,
+        training: bool = False,
+        mask: tf.Tensor | None = None,
+        mask_token: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Patches as tokens, with their positions, without the class token.
 
         Args:
             images: `(n, h, w, 3)` in [0, 1].
             training: Not used; here for symmetry with `encode`.
+            mask: `(n, patches)`, 1 where a patch is hidden; none is if None.
+            mask_token: `(width,)`, what stands in a hidden patch's place. It gets the
+                patch's position.
 
         Returns:
             `(n, patches, width)` in the compute dtype, row by row.
@@ -207,6 +216,9 @@ class ViT(Encoder):
         x = self.normalize(images)
         positions = self.positions_for(*images.shape[1:3])[:, 1:]
         tokens = self.patches(ops.patchify(x, self.patch_size))
+        if mask is not None:
+            token = tf.cast(mask_token, tokens.dtype)
+            tokens = tf.where(mask[..., None] > 0, token, tokens)
         return tokens + tf.cast(positions, tokens.dtype)
 
     def encode(

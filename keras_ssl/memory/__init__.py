@@ -1,5 +1,8 @@
 """Floor 2: what remembers across steps without gradients."""
 
+from keras_ssl.memory.bank import Bank
+from keras_ssl.memory.center import Center
 from keras_ssl.memory.ema import Ema, ema_update
+from keras_ssl.memory.queue import Queue
 
-__all__ = ["Ema", "ema_update"]
+__all__ = ["Bank", "Center", "Ema", "Queue", "ema_update"]

@@ -6,14 +6,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ssl.schedules import Schedule
+from keras_ssl.schedules import Clock, Schedule
 
 
 class Memory(keras.layers.Layer):
     """A part of a method whose state changes without gradients.
 
     State is made with `add_weight(trainable=False)` or is itself layers, so it is
-    mirrored over replicas and saved. The method's base class calls both hooks, so
+    mirrored over replicas and saved. The method's base class calls these hooks, so
     that an author can't forget them.
 
     Args:
@@ -23,6 +23,13 @@ class Memory(keras.layers.Layer):
     def __init__(self, **kwargs: Any) -> None:
         # Keras would round what comes in to the compute dtype, images too.
         super().__init__(autocast=False, **kwargs)
+
+    def prepare(self, clock: Clock) -> None:
+        """Called once, before weights are made.
+
+        Args:
+            clock: Length of the run and of the training set.
+        """
 
     def on_built(self) -> None:
         """Called once, when every weight of the method exists."""

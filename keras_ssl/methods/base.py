@@ -113,6 +113,8 @@ class Method(distribute.Model):
                 f"views function makes {len(batch_spec['views'])}."
             )
         self.clock = clock
+        for memory in self.memories:
+            memory.prepare(clock)
         scalars = tracing.make_variables(self._loss, batch_spec)
         if "loss" not in scalars:
             raise ValueError(

@@ -148,7 +148,7 @@ class _Plan:
         given = self.given
         self.method: Method = given.method
         self.clock = schedules.Clock(
-            max(1, given.epochs) * self.per_epoch, self.per_epoch
+            max(1, given.epochs) * self.per_epoch, self.per_epoch, self.source.count
         )
         rows = self.local or max(1, given.batch_size // distribute.replicas())
         spec = train.local_spec(self.spec, rows)

@@ -93,7 +93,7 @@ def train(
     source = sources.open_source(data, split, launch.data_dir)
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
     divides(per_epoch, steps_per_execution)
-    clock = schedules.Clock(epochs * per_epoch, per_epoch)
+    clock = schedules.Clock(epochs * per_epoch, per_epoch, source.count)
     batches = functools.partial(
         pipeline.training_batches,
         source,

@@ -380,3 +380,16 @@ def test_an_export_equals_the_call(tmp_path):
 def test_mistakes_are_explained(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_hidden_patches_show_a_token_and_their_place_alone():
+    encoder, pixels = small(), images()
+    mask = tf.constant([[1.0] + [0.0] * 15, [0.0] * 15 + [1.0]])
+    token = tf.range(24, dtype=tf.float32)
+    plain = encoder.embed(pixels).numpy()
+    masked = encoder.embed(pixels, mask=mask, mask_token=token).numpy()
+    want = token + encoder.positions_for(32, 32)[0, 1:]
+    close(masked[0, 0], want[0], rtol=1e-6)
+    close(masked[1, 15], want[15], rtol=1e-6)
+    np.testing.assert_array_equal(masked[0, 1:], plain[0, 1:])
+    np.testing.assert_array_equal(masked[1, :15], plain[1, :15])
