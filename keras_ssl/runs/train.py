@@ -18,7 +18,7 @@ from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
 from keras_ssl.evaluation.data import EvaluationData
-from keras_ssl.methods.base import Method
+from keras_ssl.methods.base import Method, Term
 from keras_ssl.runs import encoders, records
 from keras_ssl.runs.records import Launch
 
@@ -42,6 +42,7 @@ def train(
     batch_size: int,
     split: str = "train",
     learning_rate_scale: str = "linear",
+    terms: Sequence[Term] = (),
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -66,6 +67,7 @@ def train(
         split: Split to train on.
         learning_rate_scale: `linear` (times batch / 256), `sqrt` (times the root of
             the batch) or `none`.
+        terms: Losses that are added to the method's, such as `@Term()`.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
         callbacks: Further Keras callbacks.
@@ -105,7 +107,7 @@ def train(
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
     whole = evaluation_data(evaluation, source, launch, size)
-    method.setup(local_spec(spec, local), clock)
+    method.setup(local_spec(spec, local), clock, terms)
     value, scale = learning_rate(clock), SCALES[learning_rate_scale](batch_size)
     rate = schedules.LearningRate(lambda step: scale * value(step))
     method.compile(
