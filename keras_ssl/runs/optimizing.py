@@ -41,10 +41,22 @@ def compile_method(
         steps_per_execution: Steps between returns to Python.
 
     Raises:
-        TypeError: If a rate is neither a schedule nor a number.
+        TypeError: If a rate is neither a schedule nor a number, or the weight decay
+            no schedule.
         ValueError: If a pattern fits nothing that is trained, or the optimizer knows
             no rates of parts.
     """
+    if weight_decay is not None and not callable(weight_decay):
+        raise TypeError(
+            "train.weight_decay must be a schedule (in gin without '()'), got "
+            f"{weight_decay!r}; a number is for the optimizer, such as "
+            "AdamW.weight_decay."
+        )
+    if rates is not None and not isinstance(rates, Mapping):
+        raise TypeError(
+            "train.rates must be a mapping from patterns to schedules or numbers, got "
+            f"{rates!r}."
+        )
     given: dict[str, Any] = {"learning_rate": LearningRate(_scaled(value, scale))}
     if weight_decay is not None:
         given["weight_decay"] = weight_decay(clock)

@@ -14,10 +14,10 @@ from tests import harness
 TINY = ["methods/byol.gin", "tiny.gin"]
 RATES = [
     "train.evaluation = None",
-    "train.rates = {'^encoder/': @slow/cosine, '^predictor/': @predictor/constant, "
+    "train.rates = {'^encoder/': @slow/cosine, '^predictor/': @predictor/schedules.constant, "
     "'^projector/dense2/': @last/frozen, '(bias|gamma|beta)$': 0.5}",
     "slow/cosine.base = 0.01",
-    "predictor/constant.base = 0.02",
+    "predictor/schedules.constant.base = 0.02",
     "last/frozen.epochs = 1.5",
     "last/frozen.then = @rate/cosine",
     "train.weight_decay = @decay/cosine_between",
