@@ -65,8 +65,8 @@ def train(
             the batch) or `none`.
         rates: By pattern for `re.search` on a variable's name, such as
             `^predictor/` or `(bias|gamma|beta)$`: a schedule takes the place of the
-            learning rate, scaled as that is; a number multiplies it. Where several
-            fit, the last schedule counts and all numbers do. Names begin with the
+            learning rate, scaled as that is; a number multiplies it. Several numbers
+            may fit a variable, but one schedule at most. Names begin with the
             method's name of a part, or are those of checkpoints.
         weight_decay: A schedule of the optimizer's weight decay, such as
             `cosine_between`; the optimizer's own by default.
