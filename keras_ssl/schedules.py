@@ -269,8 +269,8 @@ def frozen(clock: Clock, epochs: float, then: Schedule) -> Value:
 
 
 @register("schedule")
-def constant(clock: Clock, base: float) -> Value:
-    """The same value at every step; in gin `@schedules.constant`.
+def fixed(clock: Clock, base: float) -> Value:
+    """The same value at every step; in gin `@schedules.fixed`.
 
     Gin has a `constant` of its own.
 

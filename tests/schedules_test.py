@@ -83,9 +83,7 @@ def test_recipes_speak_epochs():
     # A short trial of a long recipe is all warm-up.
     assert schedules.cosine(CLOCK, 3.0, warmup_epochs=10) == WarmupCosine(3.0, 40, 40)
     assert schedules.cosine_momentum(CLOCK, 0.99) == CosineMomentum(0.99, 40)
-    np.testing.assert_array_equal(
-        values(schedules.constant(CLOCK, 0.25), [0, 99]), 0.25
-    )
+    np.testing.assert_array_equal(values(schedules.fixed(CLOCK, 0.25), [0, 99]), 0.25)
 
 
 @pytest.mark.parametrize("base", [-0.1, 1.1, math.nan])

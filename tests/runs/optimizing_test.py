@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core import config, precision, registry, run_dir, tracing
+from keras_ssl.core import config, registry, run_dir, tracing
 from keras_ssl.core.registry import register
 from keras_ssl.runs import launch, optimizing
-from keras_ssl.schedules import Clock, constant
+from keras_ssl.schedules import Clock, fixed
 from tests import harness
 
 TINY = ["methods/byol.gin", "tiny.gin"]
 RATES = [
     "train.evaluation = None",
     "train.rates = {'^encoder/': @slow/cosine, '(bias|gamma|beta)$': 0.5, "
-    "'^predictor/': @predictor/schedules.constant, '^projector/dense2/': @last/frozen}",
+    "'^predictor/': @predictor/fixed, '^projector/dense2/': @last/frozen}",
     "slow/cosine.base = 0.01",
-    "predictor/schedules.constant.base = 0.02",
+    "predictor/fixed.base = 0.02",
     "last/frozen.epochs = 1.5",
     "last/frozen.then = @rate/cosine",
     "train.weight_decay = @decay/cosine_between",
@@ -119,15 +119,13 @@ def test_mistakes(tmp_path, binding, words):
 
 
 def bench(policy="float32"):
-    precision.choose(policy)
-    return harness.Bench(
-        next(e for e in registry.entries("method") if e.name == "BYOL")
-    )
+    entry = next(e for e in registry.entries("method") if e.name == "BYOL")
+    return harness.Bench(entry, precision=policy)
 
 
 def test_other_optimizers_have_no_rates_of_parts():
     method, clock = bench().method, Clock(8, 4)
-    value = constant(clock, 0.1)
+    value = fixed(clock, 0.1)
     plain = keras.optimizers.SGD
     optimizing.compile_method(method, clock, plain, value, 1.0)
     for given in ({"rates": {"encoder": 0.5}}, {"weight_decay": lambda clock: value}):
@@ -143,9 +141,9 @@ def test_rates_are_scaled_as_the_main_one():
         method,
         clock,
         registry.get("optimizer", "LARS"),
-        constant(clock, 0.1),
+        fixed(clock, 0.1),
         2.0,
-        {"^predictor/": lambda clock: constant(clock, 0.3), "gamma$": 0.5},
+        {"^predictor/": lambda clock: fixed(clock, 0.3), "gamma$": 0.5},
     )
     inner = method.optimizer.inner_optimizer
     assert float(inner.learning_rate) == pytest.approx(0.2)
