@@ -270,7 +270,7 @@ def frozen(clock: Clock, epochs: float, then: Schedule) -> Value:
 
 @register("schedule")
 def fixed(clock: Clock, base: float) -> Value:
-    """The same value at every step; in gin `@schedules.fixed`.
+    """The same value at every step.
 
     Gin has a `constant` of its own.
 

@@ -94,7 +94,7 @@ def test_momentum_outside_of_its_range(base):
         schedules.cosine_momentum(CLOCK, base)
 
 
-@pytest.mark.parametrize("name", ["cosine", "constant", "cosine_momentum"])
+@pytest.mark.parametrize("name", ["cosine", "fixed", "cosine_momentum"])
 def test_schedules_are_float32_functions_of_python_and_tensor_steps(name):
     made = getattr(schedules, name)(CLOCK, base=0.5)
     compiled = tf.function(made, autograph=False)
