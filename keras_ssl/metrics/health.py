@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_ssl.core import distribute
+
 
 def feature_std(features: tf.Tensor) -> tf.Tensor:
     """Standard deviation of l2-normalised features, averaged over channels.
@@ -10,14 +12,18 @@ def feature_std(features: tf.Tensor) -> tf.Tensor:
     (SimSiam, section 4.1, https://arxiv.org/abs/2011.10566).
 
     Args:
-        features: `(n, d)`.
+        features: `(n, d)`; inside a step, of each replica.
 
     Returns:
-        Scalar, times `sqrt(d)`: 1 is healthy, 0 is collapse.
+        Scalar over the rows of all replicas, times `sqrt(d)`, without gradient: 1 is
+        healthy, 0 is collapse.
     """
-    x = tf.math.l2_normalize(tf.cast(features, tf.float32), -1)
+    x = tf.math.l2_normalize(tf.cast(tf.stop_gradient(features), tf.float32), -1)
+    mean = distribute.mean(tf.reduce_mean(x, axis=0))
+    squares = tf.math.squared_difference(x, mean)
+    variance = distribute.mean(tf.reduce_mean(squares, axis=0))
     width = tf.cast(tf.shape(x)[-1], tf.float32)
-    return tf.reduce_mean(tf.math.reduce_std(x, axis=0)) * tf.sqrt(width)
+    return tf.reduce_mean(tf.sqrt(variance)) * tf.sqrt(width)
 
 
 def rankme(embeddings: tf.Tensor, eps: float = 1e-7) -> tf.Tensor:
