@@ -24,6 +24,7 @@ KINDS = (
     "views",
     "layer",
     "dataset",
+    "partners",
     "optimizer",
     "schedule",
     "callback",

@@ -1,12 +1,16 @@
 """Floor 1: pure loss functions, no state; this module is the public list."""
 
 from keras_ssl.losses.contrastive import nt_xent, nt_xent_accuracy
+from keras_ssl.losses.margin import contrastive_pair
 from keras_ssl.losses.masked import mae, patch_statistics
+from keras_ssl.losses.pairs import dissimilar_pairs
 from keras_ssl.losses.pretext import rotation, rotation_accuracy
 from keras_ssl.losses.regression import byol_regression
 
 __all__ = [
     "byol_regression",
+    "contrastive_pair",
+    "dissimilar_pairs",
     "mae",
     "nt_xent",
     "nt_xent_accuracy",

@@ -17,6 +17,7 @@ from keras_ssl.callbacks.recorder import Recorder
 from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
+from keras_ssl.data.partners import Partners
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method
 from keras_ssl.runs import encoders, records
@@ -41,6 +42,7 @@ def train(
     epochs: int,
     batch_size: int,
     split: str = "train",
+    partners: Partners | None = None,
     learning_rate_scale: str = "linear",
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
@@ -64,6 +66,8 @@ def train(
         epochs: Passes over the data.
         batch_size: Images in a global batch.
         split: Split to train on.
+        partners: Which other image the second view and later ones show; the image
+            itself if None.
         learning_rate_scale: `linear` (times batch / 256), `sqrt` (times the root of
             the batch) or `none`.
         checkpoint: When to save; at every epoch by default.
@@ -101,6 +105,7 @@ def train(
         batch_size,
         launch.seed,
         max_corrupt=max_corrupt,
+        partners=None if partners is None else partners.prepare(source),
     )
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
