@@ -115,6 +115,47 @@ def draw_curves(directory: pathlib.Path) -> None:
     _save(figure, directory / run_dir.CURVES)
 
 
+def draw_map(
+    path: str | os.PathLike[str],
+    points: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+) -> np.ndarray:
+    """Draws features of two numbers as points in a plane, as a PNG.
+
+    Args:
+        path: Where to.
+        points: `(n, 2)`.
+        labels: `(n,)` class numbers, which colour the points.
+        classes: Names of the classes.
+
+    Returns:
+        The picture, `(h, w, 4)` uint8.
+
+    Raises:
+        ValueError: If the points are not in a plane.
+    """
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"A map needs points of shape (n, 2), got {points.shape}.")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = _figure(6.4, 5)
+    axis = figure.subplots()
+    for number, name in enumerate(classes):
+        x, y = points[labels == number].T
+        # Ten colours, in as many shapes as there are tens of classes.
+        marker = "osv^D"[number // 10 % 5]
+        axis.scatter(x, y, 8, f"C{number % 10}", marker, alpha=0.6, lw=0, label=name)
+    # Distances are what such a map is about: both axes have one scale.
+    axis.set_aspect("equal", "datalim")
+    if len(classes) <= 20:
+        axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    _save(figure, path)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
 def _is_start(row: dict[str, Any]) -> bool:
     """Whether a row scores the encoder as it was before its first step."""
     return row["subject"] == "random_init" and row["step"] == 0

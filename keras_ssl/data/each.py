@@ -150,14 +150,12 @@ def _readers(
     @tf.function(autograph=False)
     def pair(example: dict[str, Any]) -> dict[str, Any]:
         """The first view of the image, all others of its partner."""
-        if partners is None:
-            return one(example)
         index, drawn = example["index"], example["drawn"]
         partner = partners.choose(index[None], example["seed"][None])[0]
         begun = begin(index, drawn, slice(1)), begin(partner, drawn, slice(1, None))
         return {"begun": (*begun[0], *begun[1]), "index": index, "partner": partner}
 
-    return one, pair
+    return one, one if partners is None else pair
 
 
 def _pixels(
