@@ -29,30 +29,25 @@ class NearestNeighbours:
         size: Side of the images that are compared, pixels; `3 * size^2` bytes an image
             are held while neighbours are searched.
         chunk: Images that are compared with as many others at a time, >= 1.
-        max_corrupt: Greatest share of images that may be unreadable, in [0, 1]; those
-            are nobody's neighbours.
 
     Raises:
         ValueError: If a number is out of range.
     """
 
-    def __init__(
-        self, k: int = 5, size: int = 28, chunk: int = 2048, max_corrupt: float = 0.01
-    ) -> None:
+    def __init__(self, k: int = 5, size: int = 28, chunk: int = 2048) -> None:
         if min(k, size, chunk) < 1:
             raise ValueError(
                 f"k, size and chunk must be at least 1, got {k}, {size} and {chunk}."
             )
-        if not 0 <= max_corrupt <= 1:
-            raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
         self.k, self.size, self.chunk = k, size, chunk
-        self.max_corrupt = max_corrupt
 
-    def prepare(self, source: Source) -> Prepared:
+    def prepare(self, source: Source, max_corrupt: float = 0.01) -> Prepared:
         """Reads all images and finds their neighbours.
 
         Args:
             source: Where images come from.
+            max_corrupt: Greatest share of images that may be unreadable, in [0, 1];
+                those are nobody's neighbours.
 
         Returns:
             Partners of its images.
@@ -67,21 +62,23 @@ class NearestNeighbours:
                 f"{source.name!r} (split {source.split!r}) has {source.count}. Lower "
                 "NearestNeighbours.k or take more images."
             )
-        numbers, pixels = self._pixels(source)
+        numbers, pixels = self._pixels(source, max_corrupt)
         found = nearest(pixels, self.k, self.chunk)
         # Who cannot be read is its own partner: the pipeline puts another in its place.
         table = np.tile(np.arange(source.count)[:, None], [1, self.k])
         table[numbers] = numbers[found]
         return _ByTable(table)
 
-    def _pixels(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    def _pixels(
+        self, source: Source, max_corrupt: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Numbers `(n,)` int64 and pixels `(n, 3 * size^2)` uint8 of what is read."""
         numbers = np.empty(source.count, np.int64)
         pixels = np.empty((source.count, 3 * self.size**2), np.uint8)
         done = 0
         progress = _Progress("Reading images to find neighbours", source.count)
         for index, images in pipeline.numbered_batches(
-            source, self.size, max_corrupt=self.max_corrupt
+            source, self.size, max_corrupt=max_corrupt
         ):
             rows = slice(done, done + len(index))
             numbers[rows] = index

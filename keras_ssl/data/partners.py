@@ -48,7 +48,7 @@ class Prepared(Protocol):
 class Partners(Protocol):
     """A relation between images, not yet bound to a source."""
 
-    def prepare(self, source: Source) -> Prepared: ...
+    def prepare(self, source: Source, max_corrupt: float = 0.01) -> Prepared: ...
 
 
 def pick(seeds: tf.Tensor, counts: int | tf.Tensor) -> tf.Tensor:
@@ -75,11 +75,12 @@ class SameLabel:
     its own partner.
     """
 
-    def prepare(self, source: Source) -> Prepared:
+    def prepare(self, source: Source, max_corrupt: float = 0.01) -> Prepared:
         """Reads all labels.
 
         Args:
             source: Where images come from.
+            max_corrupt: Unused: no image is looked at.
 
         Returns:
             Partners of its images.
@@ -87,6 +88,7 @@ class SameLabel:
         Raises:
             ValueError: If the source has no labels, or some of them are unknown (-1).
         """
+        del max_corrupt
         held, _ = source.need_labels("SameLabel")
         labels = np.asarray(held[np.arange(source.count)], np.int64)
         if labels.min() < 0:

@@ -126,7 +126,9 @@ class _Plan:
             self._attempt(train.divides, per_epoch, given.steps_per_execution)
         partners = None
         if given.partners is not None:
-            partners = self._attempt(given.partners.prepare, source, needed=True)
+            partners = self._attempt(
+                given.partners.prepare, source, given.max_corrupt, needed=True
+            )
         self.batches = functools.partial(
             pipeline.training_batches,
             source,

@@ -105,7 +105,7 @@ def train(
         batch_size,
         launch.seed,
         max_corrupt=max_corrupt,
-        partners=None if partners is None else partners.prepare(source),
+        partners=None if partners is None else partners.prepare(source, max_corrupt),
     )
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
