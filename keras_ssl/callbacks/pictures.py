@@ -14,6 +14,7 @@ from keras_ssl.data import pipeline
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from keras_ssl.data.partners import Prepared
     from keras_ssl.data.sources import Source
 
 _NAMES = {
@@ -29,6 +30,7 @@ def draw_views(
     views: Any,
     seed: int,
     count: int = 8,
+    partners: "Prepared | None" = None,
 ) -> None:
     """Draws images beside their views, as a PNG.
 
@@ -38,6 +40,7 @@ def draw_views(
         views: `(images, seeds) -> views`.
         seed: The run's seed.
         count: Number of images.
+        partners: Whom all views but the first show; the image itself if None.
     """
     sheet: list[list[np.ndarray]] = []
     for i in pipeline.subset(source.count, count):
@@ -46,7 +49,13 @@ def draw_views(
             continue
         seeds = tf.constant([[seed, i]], tf.int32)
         # Without XLA where the views offer it: it would compile for these few.
-        made = getattr(views, "render", views)(image[None], seeds)
+        render = getattr(views, "render", views)
+        made = render(image[None], seeds)
+        if partners is not None:
+            partner = partners.choose(tf.constant([i], tf.int64), seeds)
+            other = source.try_read(int(partner[0]))
+            if other is not None:
+                made = (made[0], *render(other[None], seeds)[1:])
         sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
     if not sheet:
         return

@@ -98,6 +98,7 @@ def train(
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
     divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch)
+    prepared = None if partners is None else partners.prepare(source, max_corrupt)
     batches = functools.partial(
         pipeline.training_batches,
         source,
@@ -105,7 +106,7 @@ def train(
         batch_size,
         launch.seed,
         max_corrupt=max_corrupt,
-        partners=None if partners is None else partners.prepare(source, max_corrupt),
+        partners=prepared,
     )
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
@@ -148,7 +149,8 @@ def train(
             for memory in method.memories:
                 memory.on_built()
         if start == 0 and distribute.is_chief():
-            draw_views(launch.run_dir / run_dir.VIEWS, source, views, launch.seed)
+            path = launch.run_dir / run_dir.VIEWS
+            draw_views(path, source, views, launch.seed, partners=prepared)
         _fit(method, batches, epochs, clock, start, hooks)
         saver.save()
         if scored is not None:
