@@ -55,10 +55,10 @@ class DrLIM(Method):
         if self.projector is not None:
             z = self.projector(z, training=True)
         z1, z2 = tf.split(z, 2)
-        # What views show: the image's number, then its partner's.
-        shown = tf.stack([batch["index"], batch.get("partner", batch["index"])], axis=1)
         told = {k: batch[k] for k in ("label", "neighbours") if k in batch}
-        return {"z1": z1, "z2": z2, "shown": shown, **told}
+        index = batch["index"]
+        partner = batch.get("partner", index)
+        return {"z1": z1, "z2": z2, "index": index, "partner": partner, **told}
 
     def objective(self, outputs: Outputs) -> Scalars:
         z1, z2 = outputs["z1"], outputs["z2"]
@@ -83,18 +83,19 @@ def _related(outputs: Outputs) -> tf.Tensor:
     Returns:
         `(n, replicas * n)` bool.
     """
-    shown = outputs["shown"]
-    everyone = distribute.gather(shown)
+    # Not cut out of a stack: TensorFlow's optimizer of graphs (2.21) takes such slices
+    # with a new axis for the whole stack, and all pairs become related.
+    mine = outputs["index"][:, None]
+    both = distribute.gather(tf.stack([outputs["index"], outputs["partner"]], axis=1))
+    index, partner = tf.unstack(both, axis=1)
     # The same image, or two partners of one image: each row's own pair among them.
-    related = tf.reduce_any(shown[:, None, :1] == everyone[None], axis=-1)
+    related = (mine == partner[None]) | (mine == index[None])
     if "label" in outputs:
         labels = distribute.gather(outputs["label"])
         related |= outputs["label"][:, None] == labels[None]
     if "neighbours" in outputs:
-        # Of the images, then of their partners: `(n, 2, k)`.
-        lists = outputs["neighbours"]
-        of_partners = distribute.gather(lists[:, 1])
-        related |= tf.reduce_any(
-            lists[:, None, 0] == everyone[None, :, 1:], axis=-1
-        ) | tf.reduce_any(shown[:, None, :1] == of_partners[None], axis=-1)
+        of_images, of_partners = tf.unstack(outputs["neighbours"], axis=1)
+        theirs = distribute.gather(of_partners)
+        related |= tf.reduce_any(of_images[:, None] == partner[None, :, None], axis=-1)
+        related |= tf.reduce_any(mine[:, None] == theirs[None], axis=-1)
     return related
