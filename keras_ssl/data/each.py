@@ -147,6 +147,9 @@ def _readers(
         found = {"begun": begin(index, example["drawn"], slice(None)), "index": index}
         return found if partners is None else {**found, "partner": index}
 
+    if partners is None:
+        return one, one
+
     @tf.function(autograph=False)
     def pair(example: dict[str, Any]) -> dict[str, Any]:
         """The first view of the image, all others of its partner."""
@@ -155,7 +158,7 @@ def _readers(
         begun = begin(index, drawn, slice(1)), begin(partner, drawn, slice(1, None))
         return {"begun": (*begun[0], *begun[1]), "index": index, "partner": partner}
 
-    return one, one if partners is None else pair
+    return one, pair
 
 
 def _pixels(
@@ -174,8 +177,10 @@ def _only(shown: slice, boxes: tf.Tensor) -> tf.Tensor:
 
     What is not shown is then not decoded either. A single box is the whole image.
     """
+    if shown == slice(None) or boxes.shape[0] == 1:
+        return boxes
     rows = range(boxes.shape[0])
-    if len(rows) == 1 or not rows[shown]:
+    if not rows[shown]:
         return boxes
     return tf.gather(boxes, [i if i in rows[shown] else rows[shown][0] for i in rows])
 
