@@ -146,8 +146,6 @@ def draw_map(
     """
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"A map needs points of shape (n, 2), got {points.shape}.")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     figure = _figure(6.4, 5)
     axis = figure.subplots()
     for number, name in enumerate(classes):
@@ -160,9 +158,7 @@ def draw_map(
     if len(classes) <= 20:
         axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     _save(figure, path)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
+    return tf.io.decode_png(pathlib.Path(path).read_bytes()).numpy()
 
 
 def _is_start(row: dict[str, Any]) -> bool:

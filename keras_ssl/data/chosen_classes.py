@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from keras_ssl.core.registry import register
 from keras_ssl.data.sources import Source, open_source
-from keras_ssl.data.unreadable import Unreadable
 
 
 @register("dataset", "classes")
@@ -73,5 +72,4 @@ def _part(
         classes=classes,
         encoded=encoded and (lambda index: encoded(tf.gather(numbers, index))),
         where=where and (lambda index: where(int(chosen[index]))),
-        unreadable=Unreadable(),
     )

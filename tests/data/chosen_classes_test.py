@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,11 +53,3 @@ def test_says_what_is_wrong(folders, words, said):
 def test_labels_are_needed(folders):
     with pytest.raises(ValueError, match="A choice of classes needs labels"):
         sources.open_source("classes:a:" + folders.partition("?")[0])
-
-
-def test_images_that_cannot_be_read_are_its_own(folders):
-    whole = sources.open_source(folders)
-    some = sources.open_source(f"classes:a:{folders}")
-    some.note_unreadable(0)
-    assert whole.unreadable.places == dataclasses.replace(whole).unreadable.places
-    assert not whole.unreadable.places

@@ -14,7 +14,8 @@ N, K = 6, 2
 def method():
     keras.utils.set_random_seed(0)
     made = DrLIM(LeNet(), margin=2.0)
-    made.setup(batch(), Clock(10, 5))
+    spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, batch())
+    made.setup(spec, Clock(10, 5))
     return made
 
 
