@@ -151,8 +151,8 @@ def draw_map(
     for number, name in enumerate(classes):
         x, y = points[labels == number].T
         # Ten colours, in as many shapes as there are tens of classes.
-        look = {"c": f"C{number % 10}", "marker": "osv^D"[number // 10 % 5]}
-        axis.scatter(x, y, s=8, alpha=0.6, lw=0, label=name, **look)
+        marker, color = "osv^D"[number // 10 % 5], f"C{number % 10}"
+        axis.scatter(x, y, s=8, c=color, marker=marker, alpha=0.6, lw=0, label=name)
     # Distances are what such a map is about: both axes have one scale.
     axis.set_aspect("equal", "datalim")
     if len(classes) <= 20:
