@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import metrics
+from keras_ssl.callbacks.pictures import draw_map
 from keras_ssl.core import console, distribute, registry, run_dir
 from keras_ssl.core.registry import register
-from keras_ssl.evaluation.data import EvaluationData, frozen, raw_pixels
+from keras_ssl.evaluation.data import EvaluationData, Features, frozen, raw_pixels
 
 
 @register("callback")
@@ -20,7 +21,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
 
     Before training the untrained encoder and raw pixels are scored, the baselines; at
     the end the trained encoder, on the same images; in between a few of them, so that
-    it costs little. `tools/evaluate.py` scores a run on whole sets.
+    it costs little. Test features of two numbers are drawn as a map, each time anew.
+    `tools/evaluate.py` scores a run on whole sets.
 
     Args:
         evaluations: Evaluations with `run(encode, data)` and `protocol()`.
@@ -95,14 +97,24 @@ class OnlineEvaluation(keras.callbacks.Callback):
             with self.writer.as_default(step):
                 tf.summary.scalar(f"{row['evaluation']}/{subject}", row["top1"])
         if subject == "encoder":
-            sample = data.features(encode).test[:2000]
+            features = data.features(encode)
+            sample = features.test[:2000]
             with self.writer.as_default(step):
                 tf.summary.scalar("health/feature_std", metrics.feature_std(sample))
                 tf.summary.scalar("health/rankme", metrics.rankme(sample))
+            if sample.shape[1] == 2 and distribute.is_chief():
+                self._draw_map(features, data.test.classes or (), step)
         data.forget()
         if console.interactive():
             console.overwrite("")
         console.say(f"step {step}  {subject}: {', '.join(text)}")
+
+    def _draw_map(self, features: Features, classes: Sequence[str], step: int) -> None:
+        """Draws features of two numbers, which need no other projection to be seen."""
+        path = self.directory / run_dir.MAP
+        drawn = draw_map(path, features.test, features.test_labels, classes)
+        with self.writer.as_default(step):
+            tf.summary.image("map", drawn[None])
 
     def begin(self) -> None:
         """Scores the baselines, unless an earlier sitting of the run has."""

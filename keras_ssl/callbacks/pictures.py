@@ -14,6 +14,7 @@ from keras_ssl.data import pipeline
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from keras_ssl.data.partners import Prepared
     from keras_ssl.data.sources import Source
 
 _NAMES = {
@@ -29,6 +30,7 @@ def draw_views(
     views: Any,
     seed: int,
     count: int = 8,
+    partners: "Prepared | None" = None,
 ) -> None:
     """Draws images beside their views, as a PNG.
 
@@ -38,6 +40,7 @@ def draw_views(
         views: `(images, seeds) -> views`.
         seed: The run's seed.
         count: Number of images.
+        partners: Whom all views but the first show; the image itself if None.
     """
     sheet: list[list[np.ndarray]] = []
     for i in pipeline.subset(source.count, count):
@@ -46,7 +49,13 @@ def draw_views(
             continue
         seeds = tf.constant([[seed, i]], tf.int32)
         # Without XLA where the views offer it: it would compile for these few.
-        made = getattr(views, "render", views)(image[None], seeds)
+        render = getattr(views, "render", views)
+        made = render(image[None], seeds)
+        if partners is not None:
+            partner = partners.choose(tf.constant([i], tf.int64), seeds)
+            other = source.try_read(int(partner[0]))
+            if other is not None:
+                made = (made[0], *render(other[None], seeds)[1:])
         sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
     if not sheet:
         return
@@ -113,6 +122,43 @@ def draw_curves(directory: pathlib.Path) -> None:
     )
     right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     _save(figure, directory / run_dir.CURVES)
+
+
+def draw_map(
+    path: str | os.PathLike[str],
+    points: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+) -> np.ndarray:
+    """Draws features of two numbers as points in a plane, as a PNG.
+
+    Args:
+        path: Where to.
+        points: `(n, 2)`.
+        labels: `(n,)` class numbers, which colour the points.
+        classes: Names of the classes.
+
+    Returns:
+        The picture, `(h, w, 4)` uint8.
+
+    Raises:
+        ValueError: If the points are not in a plane.
+    """
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"A map needs points of shape (n, 2), got {points.shape}.")
+    figure = _figure(6.4, 5)
+    axis = figure.subplots()
+    for number, name in enumerate(classes):
+        x, y = points[labels == number].T
+        # Ten colours, in as many shapes as there are tens of classes.
+        marker, color = "osv^D"[number // 10 % 5], f"C{number % 10}"
+        axis.scatter(x, y, s=8, c=color, marker=marker, alpha=0.6, lw=0, label=name)
+    # Distances are what such a map is about: both axes have one scale.
+    axis.set_aspect("equal", "datalim")
+    if len(classes) <= 20:
+        axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    _save(figure, path)
+    return tf.io.decode_png(pathlib.Path(path).read_bytes()).numpy()
 
 
 def _is_start(row: dict[str, Any]) -> bool:

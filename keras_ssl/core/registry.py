@@ -26,6 +26,7 @@ KINDS = (
     "loss",
     "term",
     "dataset",
+    "partners",
     "optimizer",
     "schedule",
     "callback",

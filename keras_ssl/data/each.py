@@ -7,10 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.data import decode
+from keras_ssl.data.partners import Prepared
 from keras_ssl.data.sources import Source
 
 Views = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 Tensors = tuple[tf.Tensor, ...]
+Reader = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Starting an inner pipeline costs some 0.3 ms, which so many images share. Chunks also
 # are what is worked on at a time: they should fit into the processor's cache.
@@ -59,6 +61,7 @@ def batches(
     views: Views,
     batch_size: int,
     max_corrupt: float,
+    partners: Prepared | None = None,
 ) -> tf.data.Dataset:
     """Reads images and renders their views.
 
@@ -69,22 +72,17 @@ def batches(
         views: Views of any kind; of `StagedViews` only what they show is decoded.
         batch_size: Images in a batch.
         max_corrupt: Greatest share that may be unreadable.
+        partners: Whom all views but the first show; the image itself if None.
 
     Returns:
-        Batches of `views`, `seed` and `index`, the index of what was used.
+        Batches of `views`, `seed` and `index`, the index of what was used; with
+        partners also of `partner`, the index of what the later views show. Who stands
+        in for an image that cannot be read, or has a partner that cannot, is its own.
     """
     staged = views if isinstance(views, StagedViews) else _Whole(views)
     chunk = max(n for n in range(1, _CHUNK + 1) if batch_size % n == 0)
 
-    # Traced once for its three uses below.
-    @tf.function(autograph=False)
-    def one(example: dict[str, Any]) -> dict[str, Any]:
-        """Reads one image and takes the first step of its views."""
-        pixels, boxes = _pixels(
-            source, example["index"], lambda h, w: staged.boxes(h, w, example["drawn"])
-        )
-        begun = staged.begin(pixels, boxes, example["drawn"])
-        return {"begun": begun, "index": example["index"]}
+    one, pair = _readers(source, staged, partners)
 
     def other(example: dict[str, Any]) -> dict[str, Any]:
         """The same with an image that can be read, where this one can't."""
@@ -97,18 +95,21 @@ def batches(
 
     def carefully(example: dict[str, Any]) -> tf.data.Dataset:
         alone = tf.data.Dataset.from_tensors(example)
-        return alone.map(one).ignore_errors().concatenate(alone.map(other)).take(1)
+        found = alone.map(pair).ignore_errors()
+        if partners is not None:
+            found = found.concatenate(alone.map(one).ignore_errors())
+        return found.concatenate(alone.map(other)).take(1)
 
     def render(rows: dict[str, tf.Tensor]) -> dict[str, Any]:
         drawn = staged.draw(rows["seed"])
         examples = tf.data.Dataset.from_tensor_slices({**rows, "drawn": drawn})
         # All images of a chunk are fine, or it yields nothing and is read again with
         # care: so that no image pays for the few that cannot be read.
-        fast = examples.map(one).ignore_errors().batch(chunk, drop_remainder=True)
+        fast = examples.map(pair).ignore_errors().batch(chunk, drop_remainder=True)
         slow = examples.flat_map(carefully).batch(chunk, drop_remainder=True)
         made = fast.concatenate(slow).take(1).get_single_element()
-        finished = staged.finish(made["begun"], drawn)
-        return {"views": finished, "index": made["index"], "seed": rows["seed"]}
+        finished = staged.finish(made.pop("begun"), drawn)
+        return {"views": finished, **made, "seed": rows["seed"]}
 
     # Nothing to convert, which takes seconds.
     render = tf.autograph.experimental.do_not_convert(render)
@@ -126,6 +127,40 @@ def batches(
     )
 
 
+def _readers(
+    source: Source, staged: StagedViews, partners: Prepared | None
+) -> tuple[Reader, Reader]:
+    """Two ways to read one example: alone, and paired where there are partners."""
+
+    def begin(index: tf.Tensor, drawn: Tensors, shown: slice) -> Tensors:
+        """Reads one image and takes the first step of the views that show it."""
+        pixels, boxes = _pixels(
+            source, index, lambda h, w: _only(shown, staged.boxes(h, w, drawn))
+        )
+        return staged.begin(pixels, boxes, drawn)[shown]
+
+    # Traced once for all their uses.
+    @tf.function(autograph=False)
+    def one(example: dict[str, Any]) -> dict[str, Any]:
+        """All views of the image itself."""
+        index = example["index"]
+        found = {"begun": begin(index, example["drawn"], slice(None)), "index": index}
+        return found if partners is None else {**found, "partner": index}
+
+    if partners is None:
+        return one, one
+
+    @tf.function(autograph=False)
+    def pair(example: dict[str, Any]) -> dict[str, Any]:
+        """The first view of the image, all others of its partner."""
+        index, drawn = example["index"], example["drawn"]
+        partner = partners.choose(index[None], example["seed"][None])[0]
+        begun = begin(index, drawn, slice(1)), begin(partner, drawn, slice(1, None))
+        return {"begun": (*begun[0], *begun[1]), "index": index, "partner": partner}
+
+    return one, pair
+
+
 def _pixels(
     source: Source, index: tf.Tensor, boxes: decode.Boxes
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -135,6 +170,19 @@ def _pixels(
     pixels = source.read(index)
     size = tf.shape(pixels)
     return pixels, boxes(size[0], size[1])
+
+
+def _only(shown: slice, boxes: tf.Tensor) -> tf.Tensor:
+    """Boxes of all views `(num_views, 4)`, others' put where a shown view's is.
+
+    What is not shown is then not decoded either. A single box is the whole image.
+    """
+    if shown == slice(None) or boxes.shape[0] == 1:
+        return boxes
+    rows = range(boxes.shape[0])
+    if not rows[shown]:
+        return boxes
+    return tf.gather(boxes, [i if i in rows[shown] else rows[shown][0] for i in rows])
 
 
 def _substitute(source: Source, index: int, seen: int, max_corrupt: float) -> np.int64:

@@ -5,12 +5,14 @@ many workers or replicas share it, nor on where the run was stopped and resumed.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_ssl.data import each
 from keras_ssl.data.each import Views
+from keras_ssl.data.partners import Prepared
 from keras_ssl.data.sources import Source
 
 
@@ -35,6 +37,7 @@ def training_batches(
     seed: int,
     start_step: int = 0,
     max_corrupt: float = 0.01,
+    partners: Prepared | None = None,
 ) -> tf.data.Dataset:
     """Endless global batches from `start_step` on.
 
@@ -51,10 +54,16 @@ def training_batches(
         start_step: Steps to pass over.
         max_corrupt: Greatest share of images that may be unreadable, in [0, 1]; beyond
             it `source.unreadable.error` is set and the data ends in an error.
+        partners: Picks another image for each; the first view then shows the image
+            itself, all later ones show its partner. If None all show the image.
 
     Returns:
         A data set of `{"views", "seed", "index"}`, where `index` says which images
-        were used.
+        were used; with partners also of `partner`, which images the later views show,
+        and of the partners' `facts`.
+
+    Raises:
+        ValueError: If there is not a whole batch, or not a second view for a partner.
     """
     per_epoch = steps_per_epoch(source, batch_size)
 
@@ -80,16 +89,24 @@ def training_batches(
     batches = steps.map(draw, num_parallel_calls=1)
     if source.shape is not None:
         batches = batches.map(
-            lambda b: {
-                "views": views(source.read(b["index"]), b["seed"]),
-                "index": b["index"],
-                "seed": b["seed"],
-            },
+            lambda b: _rendered(source, views, partners, b["index"], b["seed"]),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
     else:
-        batches = each.batches(batches, source, views, batch_size, max_corrupt)
+        batches = each.batches(
+            batches, source, views, batch_size, max_corrupt, partners
+        )
+    if partners is not None:
+        shown = batches.element_spec["views"]
+        if len(shown) < 2:
+            raise ValueError(
+                "Partners are shown by the second view and those after it; the views "
+                f"function makes {len(shown)}. Take two views, or no train.partners."
+            )
+        batches = batches.map(
+            lambda b: {**b, **partners.facts(b["index"], b["partner"])}
+        )
     options = tf.data.Options()
     options.deterministic = True
     # Every worker makes the whole global batch and takes its share of it.
@@ -97,6 +114,24 @@ def training_batches(
         tf.data.experimental.AutoShardPolicy.OFF
     )
     return batches.prefetch(2).with_options(options)
+
+
+@tf.autograph.experimental.do_not_convert
+def _rendered(
+    source: Source,
+    views: Views,
+    partners: Prepared | None,
+    index: tf.Tensor,
+    seeds: tf.Tensor,
+) -> dict[str, Any]:
+    """A batch of images that are read at once."""
+    batch = {"views": views(source.read(index), seeds), "index": index, "seed": seeds}
+    if partners is None:
+        return batch
+    partner = partners.choose(index, seeds)
+    # Of both sets of views half is unused, and is never computed.
+    theirs = views(source.read(partner), seeds)
+    return {**batch, "views": (*batch["views"][:1], *theirs[1:]), "partner": partner}
 
 
 def evaluation_batches(

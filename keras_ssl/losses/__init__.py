@@ -5,6 +5,7 @@ from keras_ssl.losses.in_batch import cpc_accuracy, cpc_info_nce, moco_v3
 from keras_ssl.losses.margin import contrastive_pair, pair_distances
 from keras_ssl.losses.masked import mae, patch_statistics
 from keras_ssl.losses.noise import nce
+from keras_ssl.losses.pairs import dissimilar_pairs
 from keras_ssl.losses.pretext import rotation, rotation_accuracy
 from keras_ssl.losses.prototypes import (
     deepcluster_v2,
@@ -45,6 +46,7 @@ __all__ = [
     "deepcluster_v2",
     "densecl",
     "dino",
+    "dissimilar_pairs",
     "distillation",
     "ibot",
     "info_nce",

@@ -124,6 +124,11 @@ class _Plan:
         self.per_epoch = max(1, per_epoch or 1)
         if per_epoch and given.steps_per_execution > 0:
             self._attempt(train.divides, per_epoch, given.steps_per_execution)
+        partners = None
+        if given.partners is not None:
+            partners = self._attempt(
+                given.partners.prepare, source, given.max_corrupt, needed=True
+            )
         self.batches = functools.partial(
             pipeline.training_batches,
             source,
@@ -132,6 +137,7 @@ class _Plan:
             max(1, min(size, source.count)),
             launch.seed,
             max_corrupt=given.max_corrupt,
+            partners=partners,
         )
         spec = self._attempt(lambda: self.batches().element_spec, needed=True)
         if spec is None:

@@ -17,6 +17,7 @@ from keras_ssl.callbacks.recorder import Recorder
 from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
+from keras_ssl.data.partners import Partners
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
 from keras_ssl.runs import encoders, optimizing, records
@@ -35,6 +36,7 @@ def train(
     epochs: int,
     batch_size: int,
     split: str = "train",
+    partners: Partners | None = None,
     learning_rate_scale: str = "linear",
     rates: Mapping[str, schedules.Schedule | float] | None = None,
     weight_decay: schedules.Schedule | None = None,
@@ -61,6 +63,8 @@ def train(
         epochs: Passes over the data.
         batch_size: Images in a global batch.
         split: Split to train on.
+        partners: Which other image the second view and later ones show; the image
+            itself if None.
         learning_rate_scale: `linear` (times batch / 256), `sqrt` (times the root of
             the batch) or `none`.
         rates: By pattern for `re.search` on a variable's name, such as
@@ -99,6 +103,7 @@ def train(
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
     divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch, source.count)
+    prepared = None if partners is None else partners.prepare(source, max_corrupt)
     batches = functools.partial(
         pipeline.training_batches,
         source,
@@ -106,6 +111,7 @@ def train(
         batch_size,
         launch.seed,
         max_corrupt=max_corrupt,
+        partners=prepared,
     )
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
@@ -152,7 +158,8 @@ def train(
             for memory in method.memories:
                 memory.on_built()
         if start == 0 and distribute.is_chief():
-            draw_views(launch.run_dir / run_dir.VIEWS, source, views, launch.seed)
+            path = launch.run_dir / run_dir.VIEWS
+            draw_views(path, source, views, launch.seed, partners=prepared)
         _fit(method, batches, epochs, clock, start, hooks)
         saver.save()
         if scored is not None:

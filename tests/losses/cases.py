@@ -67,6 +67,11 @@ def _msn(anchors, targets, prototypes, **options):
     return losses.msn(anchors, targets, prototypes, **options)
 
 
+def _dissimilar_pairs(z1, z2, related):
+    loss, distance = losses.dissimilar_pairs(0.3 * z1, 0.3 * z2, related, 2.0)
+    return {"loss": loss, "distance": distance}
+
+
 def _probabilities(shape, seed):
     return np.random.default_rng(seed).uniform(0.01, 0.5, shape).astype("float32")
 
@@ -111,6 +116,9 @@ CASES = {
         student_logits=_scores,
         teacher_logits=((2, N, K), 1),
         center=((1, K), None),
+    ),
+    "dissimilar_pairs": _case(
+        _dissimilar_pairs, z1=_row, z2=_row, related=(np.eye(N, dtype=bool), 0)
     ),
     "distillation": _case(
         _partial(losses.distillation, temperature=2.0),
