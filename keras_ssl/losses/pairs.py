@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import distribute
+from keras_ssl.losses import _checks
 
 # Below it a root's slope is taken for 0: at 0 it has none.
 _TINY = 1e-12
@@ -30,17 +31,16 @@ def dissimilar_pairs(
     Raises:
         ValueError: If the margin is not positive or the shapes differ.
     """
-    if not margin > 0:
-        raise ValueError(f"margin must be positive, got {margin}.")
-    if not z1.shape.is_compatible_with(z2.shape):
-        raise ValueError(
-            f"z1 and z2 must have the same shape, got {z1.shape} and {z2.shape}."
-        )
+    _checks.positive(margin=margin)
+    _checks.rank(2, z1=z1, related=related)
+    _checks.same_shape(z1=z1, z2=z2)
+    z1, z2 = tf.cast(z1, tf.float32), tf.cast(z2, tf.float32)
     candidates = distribute.gather(z2)
-    difference = z1[:, None] - candidates[None]
+    difference = tf.expand_dims(z1, 1) - tf.expand_dims(candidates, 0)
     squared = tf.reduce_sum(tf.square(difference), axis=-1)
+    _checks.same_shape(related=related, distances=squared)
     distance = tf.sqrt(tf.maximum(squared, _TINY))
-    counts = tf.cast(~related, z1.dtype)
+    counts = tf.cast(tf.math.logical_not(related), tf.float32)
     # Replicas may differ in how many pairs they leave out.
     number = tf.maximum(distribute.mean(tf.reduce_sum(counts)), _TINY)
     loss = tf.square(tf.nn.relu(margin - distance)) / 2.0

@@ -13,7 +13,7 @@ from keras_ssl.schedules import Clock, Schedule, Value
 Batch = Mapping[str, Any]
 Outputs = dict[str, tf.Tensor]
 Scalars = dict[str, tf.Tensor]
-# A further loss, made of `forward`'s outputs; see `losses/terms.py`.
+# A further loss, made of `forward`'s outputs; see `methods/terms.py`.
 Term = Callable[[Outputs], Scalars]
 # Columns of a drawing, each `(n, h, w, 3)` in [0, 1].
 Pictures = dict[str, tf.Tensor]

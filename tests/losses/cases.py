@@ -67,8 +67,8 @@ def _msn(anchors, targets, prototypes, **options):
     return losses.msn(anchors, targets, prototypes, **options)
 
 
-def _dissimilar_pairs(z1, z2, related):
-    loss, distance = losses.dissimilar_pairs(0.3 * z1, 0.3 * z2, related, 2.0)
+def _dissimilar_pairs(z1, z2, related, margin=4.0):
+    loss, distance = losses.dissimilar_pairs(z1, z2, related, margin)
     return {"loss": loss, "distance": distance}
 
 

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from keras_ssl import losses
 from keras_ssl.core import registry
-from keras_ssl.losses.terms import Term
 from keras_ssl.methods.simclr import SimCLR
+from keras_ssl.methods.terms import Term
 from keras_ssl.schedules import Clock
 from tests import harness
 
