@@ -20,6 +20,9 @@ class MLP(keras.layers.Layer):
         last_norm: Whether a batch norm without centre follows the last layer, as in
             google-research/simclr tf2/model.py.
         last_bias: Whether the last layer has a bias; it has none before a norm.
+        norm: Whether batch norms follow the layers before the last; without them
+            these have biases (MoCo v2).
+        last_scale: Whether the norm after the last layer scales (MoCo v3: not).
         **kwargs: For `keras.layers.Layer`.
 
     Input shape: `(n, d)`.
@@ -34,45 +37,55 @@ class MLP(keras.layers.Layer):
         widths: Sequence[int],
         last_norm: bool = False,
         last_bias: bool = True,
+        norm: bool = True,
+        last_scale: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not widths:
             raise ValueError("MLP needs at least one width, such as (512, 128).")
         self.widths, self.last_norm = tuple(widths), last_norm
-        self.last_bias = last_bias
+        self.last_bias, self.norm, self.last_scale = last_bias, norm, last_scale
         last = len(self.widths) - 1
         self.dense = [
             keras.layers.Dense(
                 width,
-                use_bias=i == last and last_bias and not last_norm,
+                use_bias=last_bias and not last_norm if i == last else not norm,
                 name=f"dense{i + 1}",
                 dtype=self.dtype_policy,
             )
             for i, width in enumerate(self.widths)
         ]
-        self.norms = [
-            BatchNorm(center=i < last, name=f"norm{i + 1}", dtype=self.dtype_policy)
-            for i in range(last + last_norm)
-        ]
+        self.norms = [self._norm(i, last) for i in range(last + 1)]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = input_shape
         for i, dense in enumerate(self.dense):
             dense.build(shape)
             shape = (*shape[:-1], self.widths[i])
-            if i < len(self.norms):
+            if self.norms[i] is not None:
                 self.norms[i].build(shape)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         last = len(self.dense) - 1
         for i, dense in enumerate(self.dense):
             x = dense(x)
-            if i < len(self.norms):
+            if self.norms[i] is not None:
                 x = self.norms[i](x, training=training)
             if i < last:
                 x = tf.nn.relu(x)
         return x
+
+    def _norm(self, i: int, last: int) -> BatchNorm | None:
+        """The norm after a dense layer, if there is one."""
+        if not (self.last_norm if i == last else self.norm):
+            return None
+        return BatchNorm(
+            center=i < last,
+            scale=i < last or self.last_scale,
+            name=f"norm{i + 1}",
+            dtype=self.dtype_policy,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -80,4 +93,6 @@ class MLP(keras.layers.Layer):
             "widths": self.widths,
             "last_norm": self.last_norm,
             "last_bias": self.last_bias,
+            "norm": self.norm,
+            "last_scale": self.last_scale,
         }

@@ -45,14 +45,27 @@ def test_values(widths, last_norm):
 
 
 @pytest.mark.parametrize(
-    ("last_norm", "names"),
+    ("options", "names"),
     [
-        (False, ["kernel", "gamma", "beta", "kernel", "bias"]),
-        (True, ["kernel", "gamma", "beta", "kernel", "gamma"]),
+        ({}, ["kernel", "gamma", "beta", "kernel", "bias"]),
+        ({"last_norm": True}, ["kernel", "gamma", "beta", "kernel", "gamma"]),
+        (
+            {"last_norm": True, "last_scale": False},
+            ["kernel", "gamma", "beta", "kernel"],
+        ),
+        ({"norm": False}, ["kernel", "bias", "kernel", "bias"]),
+        (
+            {"norm": False, "last_norm": True},
+            ["kernel", "bias", "kernel", "gamma"],
+        ),
     ],
 )
-def test_no_bias_where_a_norm_follows(last_norm, names):
-    head = built(last_norm=last_norm)
+def test_no_bias_where_a_norm_follows(options, names):
+    head = built(**options)
+    assert head(features(), training=True).shape == (32, 5)
+    again = MLP.from_config(head.get_config())
+    again.build((None, 6))
+    assert len(again.weights) == len(head.weights)
     assert sorted(v.name for v in head.trainable_variables) == sorted(names)
 
 
