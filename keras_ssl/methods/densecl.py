@@ -59,8 +59,7 @@ class DenseCL(Method):
     ) -> None:
         super().__init__(encoder)
         if not hasattr(encoder, "maps"):
-            given = type(encoder).__name__
-            raise TypeError(f"DenseCL needs an encoder with maps, got {given}.")
+            raise TypeError(f"DenseCL needs an encoder with maps, got {encoder!r}.")
         if not temperature > 0 or not 0 <= dense_share <= 1 or splits < 1:
             raise ValueError(
                 "temperature must be positive, dense_share in [0, 1] and splits at "
@@ -69,19 +68,21 @@ class DenseCL(Method):
         self.projector, self.dense_projector = projector, dense_projector
         self.queue, self.dense_queue = Queue(queue_size), Queue(queue_size)
         self.target = Ema([encoder, projector, dense_projector], momentum)
-        self.temperature, self.dense_share = temperature, dense_share
-        self.splits = splits
+        self.temperature, self.splits = temperature, splits
+        self.dense_share = dense_share
 
     def forward(self, batch: Batch) -> Outputs:
         first, second = batch["views"][:2]
-        mine = (self.encoder, self.projector, self.dense_projector)
-        online = functools.partial(_branch, mine)
+        if not self.encoder.built:
+            # While variables are made: by `maps` alone Keras would not export it.
+            self.encoder(first)
+        parts = (self.encoder, self.projector, self.dense_projector)
+        online = functools.partial(_branch, parts)
         target = functools.partial(_branch, self.target.copies)
         queries = split_statistics.for_queries(online, first, self.splits)
         keys = split_statistics.for_keys(target, second, self.splits)
-        return {f"q_{name}": x for name, x in queries.items()} | {
-            f"k_{name}": tf.stop_gradient(x) for name, x in keys.items()
-        }
+        outputs = {f"k_{name}": tf.stop_gradient(x) for name, x in keys.items()}
+        return outputs | {f"q_{name}": x for name, x in queries.items()}
 
     def objective(self, outputs: Outputs) -> Scalars:
         queries, keys = outputs["q_whole"], outputs["k_whole"]
@@ -110,9 +111,8 @@ def _branch(parts: Sequence[Any], images: tf.Tensor) -> dict[str, tf.Tensor]:
     *_, last = encoder.maps(images, training=True).values()
     positions = tf.reshape(last, [-1, last.shape[1] * last.shape[2], last.shape[3]])
     mean = tf.reduce_mean(tf.cast(positions, tf.float32), axis=1)
-    whole = projector(mean, training=True)
-    grid = dense_projector(positions, training=True)
-    return {"map": positions, "whole": whole, "grid": grid}
+    made = {"whole": projector(mean, training=True), "map": positions}
+    return made | {"grid": dense_projector(positions, training=True)}
 
 
 def _pooled(grid: tf.Tensor) -> tf.Tensor:

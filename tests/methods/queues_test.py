@@ -228,5 +228,5 @@ def test_wrong_numbers_are_errors(make, message):
 
 def test_densecl_wants_maps():
     plain = keras.Sequential([keras.layers.Flatten()])
-    with pytest.raises(TypeError, match="encoder with maps, got Sequential"):
+    with pytest.raises(TypeError, match="encoder with maps, got <Sequential"):
         DenseCL(plain, part(), part(), 64, None)
