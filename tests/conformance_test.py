@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_ssl.core import config, registry, tracing, weights_file
 from keras_ssl.export import saved_model
+from keras_ssl.memory.queue import Queue
 from keras_ssl.methods import base
 from tests import harness
 
@@ -130,6 +131,9 @@ def test_export_equals_call(bench, tmp_path):
 def test_loss_falls_and_features_do_not_collapse(entry, gin_file):
     bench = harness.Bench(entry, gin_file, rows=8)
     losses = [step["loss"] for step in bench.steps(30, same=True)]
+    # The random directions that a queue begins with are no images to be told apart.
+    queues = [m.size for m in bench.method.memories if isinstance(m, Queue)]
+    losses = losses[max(queues, default=0) // bench.rows :]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
     features = bench.method(bench.batch(0)["views"][0])
     spread = np.std(tf.math.l2_normalize(features, -1), axis=0)

@@ -55,6 +55,8 @@ class ViT(Encoder):
             training, in [0, 1); grows linearly from 0 in the first. Needs `seeds`.
         init: How kernels start: `xavier` (MAE), `xavier_qkv` (MoCo v3) or `normal`
             (DINO).
+        freeze_patches: Whether the projection of patches stays as it is drawn, which
+            keeps contrastive methods stable (MoCo v3, section 4.1).
         **kwargs: `mean`, `std`, `name`.
 
     Raises:
@@ -74,6 +76,7 @@ class ViT(Encoder):
         qkv_bias: bool = True,
         drop_path: float = 0.0,
         init: str = "xavier",
+        freeze_patches: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "vit", **kwargs})
@@ -100,6 +103,7 @@ class ViT(Encoder):
         self.heads, self.mlp_ratio, self.qkv_bias = heads, mlp_ratio, qkv_bias
         self.positions, self.pooling, self.image_size = positions, pooling, image_size
         self.drop_path, self.init = drop_path, init
+        self.freeze_patches = freeze_patches
         self.feature_dim = width
         # A convolution whose stride is its size; on a CPU the dense layer is faster,
         # in bfloat16 up to 20 times.
@@ -112,6 +116,7 @@ class ViT(Encoder):
                 else kernel_initializer(init)
             ),
             name="patches",
+            trainable=not freeze_patches,
             dtype=self.dtype_policy,
         )
         self.blocks = [
@@ -309,4 +314,5 @@ class ViT(Encoder):
             "qkv_bias": self.qkv_bias,
             "drop_path": self.drop_path,
             "init": self.init,
+            "freeze_patches": self.freeze_patches,
         }

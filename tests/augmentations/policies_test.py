@@ -11,6 +11,7 @@ from keras_ssl.augmentations.policies.byol import BYOLViews
 from keras_ssl.augmentations.policies.mae import MAEViews
 from keras_ssl.augmentations.policies.moco import MoCoV1Views, MoCoV2Views
 from keras_ssl.augmentations.policies.multi_crop import MultiCropViews
+from keras_ssl.augmentations.policies.ressl import ReSSLViews
 from keras_ssl.augmentations.policies.rotnet import RotNetViews
 from keras_ssl.augmentations.policies.simclr import SimCLRViews
 from keras_ssl.core import registry
@@ -24,7 +25,15 @@ CROP, JITTER, GRAY, BLUR, SOLARIZE, SQUARE, PADDED = (
     crop_steps.RandomCrop,
     crop_steps.PaddedCrop,
 )
-POLICIES = (BYOLViews, MAEViews, MoCoV1Views, MoCoV2Views, MultiCropViews, RotNetViews)
+POLICIES = (
+    BYOLViews,
+    MAEViews,
+    MoCoV1Views,
+    MoCoV2Views,
+    MultiCropViews,
+    ReSSLViews,
+    RotNetViews,
+)
 DINO = MultiCropViews(
     counts=(2, 8),
     areas=((0.4, 1.0), (0.05, 0.4)),
@@ -110,6 +119,12 @@ def test_swav_and_dino_have_the_papers_numbers():
     assert [kinds(r)[4:] for r in dino] == [[], [SOLARIZE]] + [[]] * 8
     assert len(set(dino)) == 3
     assert DINO.num_views == 10
+
+
+def test_ressl_has_a_strong_and_a_weak_view():
+    strong, weak = ReSSLViews().recipes()
+    assert strong == MoCoV2Views().recipes()[0]
+    assert weak == strong[:1]
 
 
 def test_plain_policies_have_one_step():
