@@ -90,19 +90,28 @@ class Optimizer(keras.optimizers.Optimizer):
         Args:
             rates: By pattern for `re.search` on a variable's name.
             names: The variables that the optimizer was built on, by name, such as
-                those of `core.tracing.named_variables`; further ones are passed over.
+                those of `core.tracing.named_variables`. One may have several names;
+                others are passed over.
 
         Raises:
             TypeError: If a rate is neither a function nor a number.
-            ValueError: If a pattern fits no variable or a factor is negative.
+            ValueError: If a pattern fits no variable, a factor is negative, or the
+                optimizer is not built yet or a variable of it has no name.
         """
-        known = self._trainable_variables_indices
-        mine = {n: v for n, v in names.items() if self._var_key(v) in known}
-        shares = share_out(rates, mine)
-        self._shares = {
-            known[self._var_key(mine[name])]: share for name, share in shares.items()
-        }
-        used = {share.source for share in shares.values()}
+        if not self.built:
+            raise ValueError("Rates of parts are set after build(), not before.")
+        each: list[list[str]] = [[] for _ in self._trainable_variables]
+        for name, variable in names.items():
+            index = self._trainable_variables_indices.get(self._var_key(variable))
+            if index is not None:
+                each[index].append(name)
+        if not all(each):
+            raise ValueError(
+                f"{each.count([])} of {len(each)} trained variables have no name."
+            )
+        shares = share_out(rates, each)
+        self._shares = dict(enumerate(shares))
+        used = {share.source for share in shares}
         self._others = {p: rate for p, rate in rates.items() if p in used}
 
     @staticmethod

@@ -2,8 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from keras_ssl.core.registry import register
 
 # A function of the step takes the place of the learning rate; a number multiplies it.
 Rate = Callable[[Any], Any] | float
@@ -22,40 +24,38 @@ class Share(NamedTuple):
     factor: float = 1.0
 
 
-def share_out(rates: Mapping[str, Rate], names: Iterable[str]) -> dict[str, Share]:
-    """Says for each name how its rate is made.
+def share_out(rates: Mapping[str, Rate], names: Sequence[Sequence[str]]) -> list[Share]:
+    """Says for each variable how its rate is made.
 
-    Of several functions that fit a name the last one counts; factors are multiplied,
-    with each other and with that function.
+    Of several functions that fit a variable the last one counts; factors are
+    multiplied, with each other and with that function.
 
     Args:
-        rates: By pattern for `re.search` on a name.
-        names: Of the trained variables.
+        rates: By pattern for `re.search` on a variable's names.
+        names: Of each trained variable, one or more.
 
     Returns:
-        A share for each name.
+        A share for each variable.
 
     Raises:
         TypeError: If a rate is neither a function nor a number.
         ValueError: If a pattern is no regular expression or fits no name, or a factor
             is negative.
     """
-    shares = dict.fromkeys(names, Share())
+    shares = [Share()] * len(names)
     for pattern, rate in rates.items():
         check(pattern, rate)
-        fitting = [name for name in shares if re.search(pattern, name)]
-        if not fitting:
+        fits = [any(re.search(pattern, name) for name in each) for each in names]
+        if not any(fits):
             raise ValueError(
                 f"The rate of {pattern!r} is for no variable that is trained. "
-                f"{_known(pattern, list(shares))}"
+                f"{_known(pattern, [each[0] for each in names])}"
             )
-        for name in fitting:
-            old = shares[name]
-            shares[name] = (
-                old._replace(source=pattern)
-                if callable(rate)
-                else old._replace(factor=old.factor * rate)
-            )
+        for i in (i for i, fit in enumerate(fits) if fit):
+            if callable(rate):
+                shares[i] = shares[i]._replace(source=pattern)
+            else:
+                shares[i] = shares[i]._replace(factor=shares[i].factor * rate)
     return shares
 
 
@@ -81,6 +81,7 @@ def check(pattern: str, rate: Any) -> None:
         )
 
 
+@register("schedule")
 def layer_decay(
     factor: float,
     depth: int,
