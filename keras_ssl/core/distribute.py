@@ -1,7 +1,7 @@
 """The only module that knows how many replicas there are.
 
-Inside a step, `gather`, `mean`, `total` and `first_row` let examples of all replicas
-meet; with one replica they are the identity.
+Inside a step, `gather`, `mean`, `total`, `first_row` and `rows` let examples of all
+replicas meet; with one replica they are the identity.
 """
 
 from collections.abc import Callable
@@ -115,7 +115,11 @@ def gather(x: tf.Tensor) -> tf.Tensor:
     send, as the sum of their losses asks.
     """
     context = _context()
-    return x if context is None else context.all_gather(x, axis=0)
+    if context is None:
+        return x
+    everyone = context.all_gather(x, axis=0)
+    # The gradient of tf.gather is sparse, which all_gather's rejects; reshape's is not.
+    return tf.reshape(everyone, tf.shape(everyone))
 
 
 def mean(x: tf.Tensor) -> tf.Tensor:
@@ -141,6 +145,18 @@ def first_row(local: tf.Tensor) -> tf.Tensor:
         return tf.constant(0)
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
     return replica * tf.shape(local)[0]
+
+
+def rows(local: tf.Tensor) -> int | tf.Tensor:
+    """Number of rows of `gather(local)`, without a collective.
+
+    Returns:
+        An int where the shape is known, else a scalar int32.
+    """
+    context = _context()
+    count = 1 if context is None else int(context.num_replicas_in_sync)
+    known = local.shape[0]
+    return count * (tf.shape(local)[0] if known is None else int(known))
 
 
 class Model(keras.Model):
