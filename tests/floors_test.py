@@ -19,7 +19,7 @@ FLOORS = {
 }
 # Schedules register themselves: the ground carries its own floor.
 NEIGHBOURS = {("schedules", "core")}
-# What methods share with each other.
+# What methods share; they never see each other.
 METHODS_SHARED = ("keras_ssl.methods.base", "keras_ssl.methods.multi_crop")
 METHODS_NEVER = {"encoders", "data", "optimizers"}
 FILES = [
