@@ -295,6 +295,23 @@ def cosine_momentum(clock: Clock, base: float = 0.996) -> CosineMomentum:
     return CosineMomentum(base, clock.total_steps)
 
 
+def from_epoch(epoch: float) -> Schedule:
+    """A schedule of whether an epoch has been reached, such as a queue's first use.
+
+    Args:
+        epoch: From 0; may be a fraction.
+
+    Returns:
+        A schedule whose values are scalar bools.
+    """
+
+    def schedule(clock: Clock) -> Value:
+        start = clock.steps(epoch)
+        return lambda step: tf.cast(step, tf.int64) >= start
+
+    return schedule
+
+
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """Adapts a function of the step to Keras: where the two conventions meet.
 

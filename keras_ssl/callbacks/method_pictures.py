@@ -58,7 +58,9 @@ class MethodPictures(keras.callbacks.Callback):
         if type(self.model).pictures is Method.pictures:
             return
         if self.batch is None:
-            self.batch = sample(self.source, self.views, self.seed, self.count)
+            # A method may need more images than it draws, to choose from.
+            count = getattr(self.model, "pictured", self.count)
+            self.batch = sample(self.source, self.views, self.seed, count)
         if self.batch is None:
             return
         rows = {

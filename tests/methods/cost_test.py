@@ -1,4 +1,4 @@
-"""What masking saves and a target costs, at the size of the shipped recipes."""
+"""What masks save, and targets, small views and assignments cost, in our recipes."""
 
 import statistics
 import time
@@ -6,8 +6,9 @@ import time
 import pytest
 import tensorflow as tf
 
-from keras_ssl import ops
+from keras_ssl import losses, ops
 from keras_ssl.core import config, registry
+from keras_ssl.methods.multi_crop import by_size
 from keras_ssl.schedules import Clock
 from tests import harness
 
@@ -77,3 +78,48 @@ def test_the_target_costs_under_three_hundredths_of_a_step():
 
     seen = ratio(lambda: update().numpy(), lambda: whole().numpy())
     assert seen < 0.03  # Seen: 0.015.
+
+
+@pytest.mark.slow
+def test_small_views_cost_what_their_pixels_do():
+    registry.load()
+    config.parse(["methods/swav.gin"])
+    encoder = config.value("train", "method").encoder
+    large, small = (tf.random.uniform([128, side, side, 3]) for side in (32, 20))
+    encoder(large[:1])
+
+    def step(views):
+        @tf.function(autograph=False)
+        def run():
+            with tf.GradientTape() as tape:
+                found = by_size(lambda x: encoder(x, training=True), views)
+                loss = tf.reduce_mean(tf.stack(found) ** 2)
+            gradients = tape.gradient(
+                loss, [v.value for v in encoder.trainable_variables]
+            )
+            return loss, [tf.reduce_sum(g) for g in gradients]
+
+        return lambda: run()[0].numpy()
+
+    seen = ratio(step([large] * 2 + [small] * 4), step([large] * 2))
+    assert seen < 1.15 * (1 + 4 * 20**2 / (2 * 32**2))
+
+
+@pytest.mark.slow
+def test_assignments_cost_under_two_hundredths_of_a_step():
+    registry.load()
+    config.parse(["methods/swav.gin"])
+    method, views = (config.value("train", name) for name in ("method", "views"))
+    size = 128
+    seeds = tf.stack([tf.range(size), tf.fill([size], 7)], axis=1)
+    made = views(harness.images(size), seeds)
+    batch = {"views": made, "seed": seeds, "index": tf.range(size, dtype=tf.int64)}
+    spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), batch)
+    method.setup(spec, Clock(1000, 10))
+    method.compile(optimizer=config.value("train", "optimizer")(learning_rate=1e-3))
+    method.optimizer.build(method.trainable_variables)
+    whole = tf.function(lambda: method.train_step(batch)["loss"], autograph=False)
+    scores = tf.random.uniform([2, size, 100], -1, 1)
+    assign = tf.function(lambda: losses.sinkhorn(scores), autograph=False)
+    seen = ratio(lambda: assign().numpy(), lambda: whole().numpy())
+    assert seen < 0.02
