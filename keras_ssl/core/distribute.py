@@ -1,7 +1,7 @@
 """The only module that knows how many replicas there are.
 
-Inside a step, `gather`, `mean`, `total` and `first_row` let examples of all replicas
-meet; with one replica they are the identity.
+Inside a step, `gather`, `mean`, `total`, `first_row` and `rows` let examples of all
+replicas meet; with one replica they are the identity.
 """
 
 from collections.abc import Callable
@@ -141,6 +141,18 @@ def first_row(local: tf.Tensor) -> tf.Tensor:
         return tf.constant(0)
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
     return replica * tf.shape(local)[0]
+
+
+def rows(local: tf.Tensor) -> int | tf.Tensor:
+    """Number of rows of `gather(local)`, without a collective.
+
+    Returns:
+        An int where the shape is known, else a scalar int32.
+    """
+    context = _context()
+    count = 1 if context is None else int(context.num_replicas_in_sync)
+    known = local.shape[0]
+    return count * (tf.shape(local)[0] if known is None else int(known))
 
 
 class Model(keras.Model):

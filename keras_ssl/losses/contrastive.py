@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import distribute
+from keras_ssl.losses import _checks, _rows
 
 # Finite, so that a row's gradient stays finite; exp(-1e9) is 0 in float32.
 _EXCLUDED = -1e9
@@ -52,20 +53,15 @@ def _nt_xent_logits(
     z1: tf.Tensor, z2: tf.Tensor, temperature: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`(2n, 2N)` logits of local rows against all, and where the positives stand."""
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}.")
-    if not z1.shape.is_compatible_with(z2.shape):
-        raise ValueError(
-            f"z1 and z2 must have the same shape, got {z1.shape} and {z2.shape}."
-        )
-    z1 = tf.math.l2_normalize(tf.cast(z1, tf.float32), -1)
-    z2 = tf.math.l2_normalize(tf.cast(z2, tf.float32), -1)
+    _checks.positive(temperature=temperature)
+    _checks.same_shape(z1=z1, z2=z2)
+    z1, z2 = _rows.unit(z1), _rows.unit(z2)
     # One gather for both views: collectives cost latency more than bytes.
     both = distribute.gather(tf.stack([z1, z2], axis=1))
     count = tf.shape(both)[0]
     candidates = tf.concat([both[:, 0], both[:, 1]], axis=0)
     logits = tf.matmul(tf.concat([z1, z2], axis=0), candidates, transpose_b=True)
-    mine = distribute.first_row(z1) + tf.range(tf.shape(z1)[0])
+    mine = _rows.numbers(z1)
     itself = tf.concat([mine, mine + count], axis=0)
     positives = tf.concat([mine + count, mine], axis=0)
     excluded = tf.one_hot(itself, 2 * count, on_value=_EXCLUDED, off_value=0.0)
