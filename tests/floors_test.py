@@ -19,6 +19,8 @@ FLOORS = {
 }
 # Schedules register themselves: the ground carries its own floor.
 NEIGHBOURS = {("schedules", "core")}
+# What methods share; they never see each other.
+METHODS_SHARED = ("keras_ssl.methods.base", "keras_ssl.methods.multi_crop")
 METHODS_NEVER = {"encoders", "data", "optimizers"}
 FILES = [
     *(ROOT / "keras_ssl").rglob("*.py"),
@@ -53,7 +55,7 @@ def upward(mine, file, name):
     theirs = parts[0]
     if theirs not in FLOORS or theirs == "tools":
         return mine != "tools"
-    if theirs == "methods" and not begins(name, "keras_ssl.methods.base"):
+    if theirs == "methods" and not begins(name, *METHODS_SHARED):
         return True
     if mine == "methods" and theirs in METHODS_NEVER:
         return True

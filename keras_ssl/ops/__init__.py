@@ -1,7 +1,11 @@
 """Pure functions of tensors: patches, positions, masks, rotations, attention."""
 
 from keras_ssl.ops.attention import attention_pictures, smallest_set
-from keras_ssl.ops.masks import blockwise_mask, random_masking_from_noise
+from keras_ssl.ops.masks import (
+    blocks_at_times,
+    blockwise_mask,
+    random_masking_from_noise,
+)
 from keras_ssl.ops.patches import patchify, unpatchify
 from keras_ssl.ops.positions import (
     interpolate_positions,
@@ -12,6 +16,7 @@ from keras_ssl.ops.rotations import rotate_quarter
 
 __all__ = [
     "attention_pictures",
+    "blocks_at_times",
     "blockwise_mask",
     "interpolate_positions",
     "moco_v3_position_embedding",
