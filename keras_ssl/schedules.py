@@ -247,6 +247,28 @@ def staircase(
 
 
 @register("schedule")
+def frozen(clock: Clock, epochs: float, then: Schedule) -> Value:
+    """0 at first, then another schedule as if it had run all along (SwAV, DINO).
+
+    Args:
+        clock: Length of the run.
+        epochs: How long the value is 0, at least 0; may be a fraction.
+        then: The schedule after that.
+
+    Raises:
+        ValueError: If `epochs` is negative.
+    """
+    if not epochs >= 0:
+        raise ValueError(f"epochs must be at least 0, got {epochs}.")
+    steps, value = clock.steps(epochs), then(clock)
+
+    def thawed(step: Any) -> tf.Tensor:
+        return tf.where(tf.cast(step, tf.float32) < steps, 0.0, value(step))
+
+    return thawed
+
+
+@register("schedule")
 def constant(clock: Clock, base: float) -> Value:
     """The same value at every step.
 

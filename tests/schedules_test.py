@@ -1,3 +1,4 @@
+import functools
 import math
 
 import keras
@@ -164,3 +165,19 @@ def test_a_staircase_falls_at_its_epochs():
     value = schedules.staircase(schedules.Clock(100, 10), 2.0, (3, 6.5), factor=0.1)
     got = [float(value(step)) for step in (0, 29, 30, 64, 65, 99)]
     np.testing.assert_allclose(got, [2, 2, 0.2, 0.2, 0.02, 0.02], rtol=1e-6)
+
+
+def test_frozen_at_first_then_as_if_it_had_run_all_along():
+    rate = functools.partial(schedules.cosine, base=2.0, warmup_epochs=1)
+    want = values(rate(CLOCK), range(41))
+    got = values(schedules.frozen(CLOCK, 1.5, rate), range(41))
+    np.testing.assert_array_equal(got[:12], 0.0)
+    np.testing.assert_array_equal(got[12:], want[12:])
+    np.testing.assert_array_equal(
+        values(schedules.frozen(CLOCK, 0, rate), range(41)), want
+    )
+    for epochs in (-1, math.nan):
+        with pytest.raises(
+            ValueError, match=f"epochs must be at least 0, got {epochs}"
+        ):
+            schedules.frozen(CLOCK, epochs, rate)

@@ -90,6 +90,11 @@ class Recorder(keras.callbacks.Callback):
             "learning_rate": float(self.model.optimizer.learning_rate),
             "images_per_second": self._steps * self.batch_size / self._seconds,
         }
+        optimizer = self.model.optimizer
+        # In float16 a loss scale is around it.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        if callable(decay := getattr(optimizer, "weight_decay", None)):
+            row["weight_decay"] = float(decay(optimizer.iterations))
         # Several steps to an execution fetch their data inside it, unseen from here.
         if self.model.steps_per_execution == 1:
             row["data_wait"] = self._waiting / self._seconds

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.core.registry import register
-from keras_ssl.optimizers.base import MomentumOptimizer
+from keras_ssl.optimizers.base import Decay, Now, Optimizer
 
 
 @register("optimizer")
-class LAMB(keras.optimizers.Optimizer):
+class LAMB(Optimizer):
     """Adam whose steps are scaled by `|weight| / |step|`, tensor by tensor.
 
     As algorithm 2 and tensorflow-addons have it: moments are bias-corrected, the decay
@@ -24,9 +24,10 @@ class LAMB(keras.optimizers.Optimizer):
         beta_1: Share of the mean of gradients kept at each step, in [0, 1).
         beta_2: Share of the mean of squared gradients kept at each step, in [0, 1).
         epsilon: Added to the root of the latter, positive.
-        weight_decay: Factor of the weight added to its step, at least 0.
+        weight_decay: Factor of the weight added to its step, at least 0, or a
+            function of the step.
         exclude_from_weight_decay: Patterns for `re.search` on a variable's path; by
-            default weights of rank 0 and 1.
+            default weights of rank 0 and 1; `()` lets everything decay.
         exclude_from_layer_adaptation: The same for the ratio; by default what is
             excluded from decay.
         name: Name of the optimizer.
@@ -42,7 +43,7 @@ class LAMB(keras.optimizers.Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
-        weight_decay: float = 0.0,
+        weight_decay: Decay = 0.0,
         exclude_from_weight_decay: Sequence[str] | None = None,
         exclude_from_layer_adaptation: Sequence[str] | None = None,
         name: str = "lamb",
@@ -53,17 +54,13 @@ class LAMB(keras.optimizers.Optimizer):
                 raise ValueError(f"{label} must be in [0, 1), got {beta}.")
         if epsilon <= 0.0:
             raise ValueError(f"epsilon must be positive, got {epsilon}.")
-        if weight_decay < 0.0:
-            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}.")
-        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        super().__init__(
+            learning_rate, weight_decay, exclude_from_weight_decay, name=name, **kwargs
+        )
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        # Keras's own `weight_decay` would act apart from the step.
-        self.coupled_decay = weight_decay
-        self.exclude_from_weight_decay = exclude_from_weight_decay
         self.exclude_from_layer_adaptation = exclude_from_layer_adaptation
         self.means: list[Any] = []
         self.squares: list[Any] = []
-        self.decays: list[bool] = []
         self.adapts: list[bool] = []
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -72,24 +69,22 @@ class LAMB(keras.optimizers.Optimizer):
         super().build(variables)
         self.means = self.add_optimizer_variables(variables, "mean")
         self.squares = self.add_optimizer_variables(variables, "square")
-        plain = self.exclude_from_weight_decay
-        fixed = self.exclude_from_layer_adaptation
-        takes = MomentumOptimizer.takes
-        self.decays = [takes(v, plain) for v in variables]
-        self.adapts = [takes(v, plain if fixed is None else fixed) for v in variables]
+        patterns = self.exclude_from_layer_adaptation
+        if patterns is None:
+            patterns = self.exclude_from_weight_decay
+        self.adapts = [self.takes(v, patterns) for v in variables]
 
-    def update_step(
-        self, gradient: tf.Tensor, variable: Any, learning_rate: Any
-    ) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: Any, now: Now) -> None:
         index = self._get_variable_index(variable)
         weight = tf.convert_to_tensor(variable)
         gradient = tf.cast(gradient, weight.dtype)
         mean = self._moved(self.means[index], gradient, self.beta_1)
         square = self._moved(self.squares[index], tf.square(gradient), self.beta_2)
         update = mean / (tf.sqrt(square) + self.epsilon)
-        if self.coupled_decay and self.decays[index]:
-            update += self.coupled_decay * weight
-        rate = tf.cast(learning_rate, weight.dtype)
+        decay = self.decay(now, index)
+        if decay is not None:
+            update += tf.cast(decay, weight.dtype) * weight
+        rate = tf.cast(self.rate(now, index), weight.dtype)
         if self.adapts[index]:
             rate *= _ratio(tf.norm(weight), tf.norm(update))
         self.assign_sub(variable, rate * update)
@@ -106,15 +101,11 @@ class LAMB(keras.optimizers.Optimizer):
         return value / -tf.math.expm1(step * math.log(beta))
 
     def get_config(self) -> dict[str, Any]:
-        base = super().get_config()
-        base.pop("weight_decay")
         return {
-            **base,
+            **super().get_config(),
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
-            "weight_decay": self.coupled_decay,
-            "exclude_from_weight_decay": self.exclude_from_weight_decay,
             "exclude_from_layer_adaptation": self.exclude_from_layer_adaptation,
         }
 

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.core.registry import register
-from keras_ssl.optimizers.base import MomentumOptimizer
+from keras_ssl.optimizers.base import Decay, MomentumOptimizer, Now
 
 
 @register("optimizer")
@@ -21,16 +21,20 @@ class LARS(MomentumOptimizer):
     Args:
         learning_rate: Rate or schedule.
         momentum: Share of the buffer kept at each step, in [0, 1).
-        weight_decay: Factor of the weight added to its gradient, at least 0.
+        weight_decay: Factor of the weight added to its gradient, at least 0, or a
+            function of the step.
         trust_coefficient: Factor of the ratio of norms (eta), positive.
         nesterov: Whether to look one step ahead.
         classic_momentum: Whether the ratio is that of the gradient; otherwise of the
             momentum's update (google-research/simclr tf2/lars_optimizer.py).
         lr_in_momentum: Whether the rate is inside the buffer.
         exclude_from_weight_decay: Patterns for `re.search` on a variable's path; by
-            default weights of rank 0 and 1.
+            default weights of rank 0 and 1; `()` lets everything decay.
         exclude_from_layer_adaptation: The same for the ratio; by default what is
             excluded from decay.
+        clipnorm: Greatest norm of a variable's gradient, positive; none by default.
+        global_clipnorm: Greatest norm of all gradients together, positive.
+        clipvalue: Greatest size of an entry of a gradient, positive.
         name: Name of the optimizer.
 
     Raises:
@@ -41,13 +45,16 @@ class LARS(MomentumOptimizer):
         self,
         learning_rate: Any,
         momentum: float = 0.9,
-        weight_decay: float = 0.0,
+        weight_decay: Decay = 0.0,
         trust_coefficient: float = 0.001,
         nesterov: bool = False,
         classic_momentum: bool = True,
         lr_in_momentum: bool = True,
         exclude_from_weight_decay: Sequence[str] | None = None,
         exclude_from_layer_adaptation: Sequence[str] | None = None,
+        clipnorm: float | None = None,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
         name: str = "lars",
     ) -> None:
         if trust_coefficient <= 0.0:
@@ -55,7 +62,14 @@ class LARS(MomentumOptimizer):
                 f"trust_coefficient must be positive, got {trust_coefficient}."
             )
         super().__init__(
-            learning_rate, momentum, weight_decay, exclude_from_weight_decay, name
+            learning_rate,
+            momentum,
+            weight_decay,
+            exclude_from_weight_decay,
+            name,
+            clipnorm=clipnorm,
+            global_clipnorm=global_clipnorm,
+            clipvalue=clipvalue,
         )
         self.trust_coefficient = trust_coefficient
         self.nesterov, self.classic_momentum = nesterov, classic_momentum
@@ -72,13 +86,12 @@ class LARS(MomentumOptimizer):
             patterns = self.exclude_from_weight_decay
         self.adapts = [self.takes(v, patterns) for v in variables]
 
-    def update_step(
-        self, gradient: tf.Tensor, variable: Any, learning_rate: Any
-    ) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: Any, now: Now) -> None:
         index = self._get_variable_index(variable)
         slot = self.momentums[index]
-        g = self.decayed(gradient, variable, index)
-        rate, keep = tf.cast(learning_rate, g.dtype), tf.cast(self.momentum, g.dtype)
+        g = self.decayed(gradient, variable, now, index)
+        rate = tf.cast(self.rate(now, index), g.dtype)
+        keep = tf.cast(self.momentum, g.dtype)
         buffer = keep * tf.convert_to_tensor(slot)
         if not self.classic_momentum:
             buffer += g
@@ -90,7 +103,11 @@ class LARS(MomentumOptimizer):
                 scaled = rate * scaled
             buffer += scaled
             step = keep * buffer + scaled if self.nesterov else buffer
-            step = step if self.lr_in_momentum else rate * step
+            if not self.lr_in_momentum:
+                step = rate * step
+            elif self.has_own_rate(index):
+                # A buffer of earlier rates would move what is frozen now.
+                step = tf.where(rate > 0.0, step, tf.zeros_like(step))
         self.assign(slot, buffer)
         self.assign_sub(variable, step)
 

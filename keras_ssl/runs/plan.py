@@ -15,7 +15,7 @@ from keras_ssl.core import config, console, distribute, run_dir, usage
 from keras_ssl.data import pipeline, sources
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method
-from keras_ssl.runs import counts, encoders, records, rehearsal, train
+from keras_ssl.runs import counts, encoders, optimizing, records, rehearsal, train
 from keras_ssl.runs.records import Launch
 
 _T = TypeVar("_T")
@@ -154,17 +154,25 @@ class _Plan:
         spec = train.local_spec(self.spec, rows)
         self._attempt(self.method.setup, spec, self.clock, needed=True)
         value = self._attempt(given.learning_rate, self.clock, needed=True)
-        scale = train.SCALES.get(given.learning_rate_scale)
+        scale = optimizing.SCALES.get(given.learning_rate_scale)
         if not self.method.built or value is None or scale is None:
             return False
-        self.value, factor = value, scale(given.batch_size)
-        rate = schedules.LearningRate(lambda step: factor * self.value(step))
-        self.method.compile(
-            optimizer=given.optimizer(learning_rate=rate),
-            steps_per_execution=max(1, given.steps_per_execution),
+        self.value = value
+        self._attempt(
+            optimizing.compile_method,
+            self.method,
+            self.clock,
+            given.optimizer,
+            value,
+            scale(given.batch_size),
+            given.rates,
+            given.weight_decay,
+            max(1, given.steps_per_execution),
+            needed=True,
         )
-        self.method.optimizer.build(self.method.trainable_variables)
         self.problems += config.unused()
+        if getattr(self.method, "optimizer", None) is None:
+            return False
         folder = self.launch.run_dir / run_dir.CHECKPOINTS
         self.start = self._attempt(self.saver.open, folder, self.method) or 0
         self.report["parameters"] = counts.parameters(self.method)

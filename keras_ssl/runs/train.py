@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,14 +19,8 @@ from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method
-from keras_ssl.runs import encoders, records
+from keras_ssl.runs import encoders, optimizing, records
 from keras_ssl.runs.records import Launch
-
-SCALES: dict[str, Callable[[int], float]] = {
-    "linear": lambda batch_size: batch_size / 256,
-    "sqrt": lambda batch_size: batch_size**0.5,
-    "none": lambda batch_size: 1.0,
-}
 
 
 @register("run")
@@ -42,6 +36,8 @@ def train(
     batch_size: int,
     split: str = "train",
     learning_rate_scale: str = "linear",
+    rates: Mapping[str, schedules.Schedule | float] | None = None,
+    weight_decay: schedules.Schedule | None = None,
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -66,6 +62,13 @@ def train(
         split: Split to train on.
         learning_rate_scale: `linear` (times batch / 256), `sqrt` (times the root of
             the batch) or `none`.
+        rates: By pattern for `re.search` on a variable's name, such as
+            `^predictor/` or `(bias|gamma|beta)$`: a schedule takes the place of the
+            learning rate, scaled as that is; a number multiplies it. Where several
+            fit, the last schedule counts and all numbers do. Names begin with the
+            method's name of a part, or are those of checkpoints.
+        weight_decay: A schedule of the optimizer's weight decay, such as
+            `cosine_between`; the optimizer's own by default.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
         callbacks: Further Keras callbacks.
@@ -106,12 +109,16 @@ def train(
     size = int(spec["views"][0].shape[1])
     whole = evaluation_data(evaluation, source, launch, size)
     method.setup(local_spec(spec, local), clock)
-    value, scale = learning_rate(clock), SCALES[learning_rate_scale](batch_size)
-    rate = schedules.LearningRate(lambda step: scale * value(step))
-    method.compile(
-        optimizer=optimizer(learning_rate=rate), steps_per_execution=steps_per_execution
+    optimizing.compile_method(
+        method,
+        clock,
+        optimizer,
+        learning_rate(clock),
+        optimizing.SCALES[learning_rate_scale](batch_size),
+        rates,
+        weight_decay,
+        steps_per_execution,
     )
-    method.optimizer.build(method.trainable_variables)
     config.check_used()
 
     saver = checkpoint or Checkpoint()
@@ -191,9 +198,10 @@ def check(
             "epochs and steps_per_execution must be at least 1, got "
             f"{epochs} and {steps_per_execution}."
         )
-    if scale not in SCALES:
+    if scale not in optimizing.SCALES:
         raise ValueError(
-            f"learning_rate_scale must be one of {', '.join(SCALES)}; got {scale!r}."
+            "learning_rate_scale must be one of "
+            f"{', '.join(optimizing.SCALES)}; got {scale!r}."
         )
     if not 0 <= max_corrupt <= 1:
         raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
