@@ -270,7 +270,9 @@ def frozen(clock: Clock, epochs: float, then: Schedule) -> Value:
 
 @register("schedule")
 def constant(clock: Clock, base: float) -> Value:
-    """The same value at every step.
+    """The same value at every step; in gin `@schedules.constant`.
+
+    Gin has a `constant` of its own.
 
     Args:
         clock: Length of the run, not used.

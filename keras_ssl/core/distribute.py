@@ -115,7 +115,11 @@ def gather(x: tf.Tensor) -> tf.Tensor:
     send, as the sum of their losses asks.
     """
     context = _context()
-    return x if context is None else context.all_gather(x, axis=0)
+    if context is None:
+        return x
+    everyone = context.all_gather(x, axis=0)
+    # The gradient of tf.gather is sparse, which all_gather's rejects; reshape's is not.
+    return tf.reshape(everyone, tf.shape(everyone))
 
 
 def mean(x: tf.Tensor) -> tf.Tensor:

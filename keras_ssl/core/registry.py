@@ -23,6 +23,8 @@ KINDS = (
     "head",
     "views",
     "layer",
+    "loss",
+    "term",
     "dataset",
     "optimizer",
     "schedule",

@@ -13,44 +13,50 @@ def positive(**numbers_by_name: Any) -> None:
     Tensors, such as a scheduled temperature, have no value yet and pass.
     """
     for name, value in numbers_by_name.items():
-        if isinstance(value, numbers.Real) and not value > 0:
+        if isinstance(value, numbers.Real) and not float(value) > 0:
             raise ValueError(f"{name} must be positive, got {value}.")
 
 
 def not_negative(**numbers_by_name: Any) -> None:
     """Raises ValueError if a number is negative or not a number."""
     for name, value in numbers_by_name.items():
-        if isinstance(value, numbers.Real) and not value >= 0:
+        if isinstance(value, numbers.Real) and not float(value) >= 0:
             raise ValueError(f"{name} must not be negative, got {value}.")
 
 
 def share(**numbers_by_name: Any) -> None:
     """Raises ValueError if a number is not in [0, 1]."""
     for name, value in numbers_by_name.items():
-        if isinstance(value, numbers.Real) and not 0 <= value <= 1:
+        if isinstance(value, numbers.Real) and not 0 <= float(value) <= 1:
             raise ValueError(f"{name} must be in [0, 1], got {value}.")
 
 
 def rank(count: int, **tensors: tf.Tensor) -> None:
     """Raises ValueError if a tensor of known rank has not `count` dimensions."""
     for name, x in tensors.items():
-        if x.shape.rank not in (count, None):
-            raise ValueError(f"{name} must have {count} dimensions, got {x.shape}.")
+        shape = tf.TensorShape(x.shape)
+        if shape.rank not in (count, None):
+            raise ValueError(f"{name} must have {count} dimensions, got {shape}.")
 
 
 def same_shape(**tensors: tf.Tensor) -> None:
     """Raises ValueError unless all tensors may have the shape of the first."""
-    _agree("shape", {name: x.shape for name, x in tensors.items()})
+    _agree("shape", tensors, slice(None))
 
 
 def same_rows(**tensors: tf.Tensor) -> None:
     """Raises ValueError unless all tensors may have the first one's leading size."""
-    _agree("number of rows", {name: x.shape[:1] for name, x in tensors.items()})
+    _agree("number of rows", tensors, slice(1))
+
+
+def same_leading(count: int, **tensors: tf.Tensor) -> None:
+    """Raises ValueError unless all tensors may have the first one's leading sizes."""
+    _agree(f"first {count} sizes", tensors, slice(count))
 
 
 def same_width(**tensors: tf.Tensor) -> None:
     """Raises ValueError unless all tensors may have the first one's last size."""
-    _agree("width", {name: x.shape[-1:] for name, x in tensors.items()})
+    _agree("width", tensors, slice(-1, None))
 
 
 def crops(count: int, chosen: Sequence[int]) -> None:
@@ -65,8 +71,10 @@ def crops(count: int, chosen: Sequence[int]) -> None:
         )
 
 
-def _agree(what: str, shapes: dict[str, tf.TensorShape]) -> None:
-    first, *others = shapes.values()
+def _agree(what: str, tensors: dict[str, tf.Tensor], axes: slice) -> None:
+    # Variables and arrays have tuples for shapes.
+    shapes = {name: tf.TensorShape(x.shape) for name, x in tensors.items()}
+    first, *others = (shape[axes] for shape in shapes.values())
     if not all(first.is_compatible_with(other) for other in others):
         raise ValueError(
             f"{_listed(list(shapes))} must have the same {what}, got "

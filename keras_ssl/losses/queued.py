@@ -86,11 +86,7 @@ def densecl(
     _checks.rank(3, q_grid=q_grid, q_backbone=q_backbone)
     _checks.same_shape(q_grid=q_grid, k_grid=k_grid)
     _checks.same_shape(q_backbone=q_backbone, k_backbone=k_backbone)
-    if not q_grid.shape[:2].is_compatible_with(q_backbone.shape[:2]):
-        raise ValueError(
-            "q_grid and q_backbone must have the same images and positions, got "
-            f"{q_grid.shape} and {q_backbone.shape}."
-        )
+    _checks.same_leading(2, q_grid=q_grid, q_backbone=q_backbone)
     near = tf.einsum("nsc,ntc->nst", _rows.unit(q_backbone), _rows.unit(k_backbone))
     match = tf.argmax(near, axis=-1, output_type=tf.int32)
     keys = tf.gather(tf.stop_gradient(k_grid), match, batch_dims=1)

@@ -31,7 +31,7 @@ def distillation(
     _checks.same_shape(student_logits=student_logits, teacher_logits=teacher_logits)
     student = tf.cast(student_logits, tf.float32) / temperature
     errors = tf.nn.softmax_cross_entropy_with_logits(
-        _teacher(teacher_logits, 0.0, temperature), student
+        tf.nn.softmax(_teacher(teacher_logits, None, temperature)), student
     )
     return temperature**2 * tf.reduce_mean(errors)
 
@@ -64,11 +64,8 @@ def dino(
         teacher_temperature=teacher_temperature,
     )
     _checks.rank(3, student_logits=student_logits, teacher_logits=teacher_logits)
-    _checks.same_width(
-        student_logits=student_logits, teacher_logits=teacher_logits, center=center
-    )
     return _crops.across(
-        _teacher(teacher_logits, center, teacher_temperature),
+        tf.nn.softmax(_teacher(teacher_logits, center, teacher_temperature)),
         tf.cast(student_logits, tf.float32) / student_temperature,
         range(teacher_logits.shape[0]),
     )
@@ -118,17 +115,14 @@ def ibot(
     _checks.not_negative(lambda1=lambda1, lambda2=lambda2)
     _checks.rank(4, student_patch=student_patch)
     _checks.same_shape(student_patch=student_patch, teacher_patch=teacher_patch)
-    _checks.same_width(student_patch=student_patch, patch_center=patch_center)
-    if not masks.shape.is_compatible_with(student_patch.shape[:3]):
-        raise ValueError(
-            f"masks must be {student_patch.shape[:3]}, one number to a patch, got "
-            f"{masks.shape}."
-        )
+    _checks.rank(3, masks=masks)
+    _checks.same_leading(3, masks=masks, student_patch=student_patch)
     cls = lambda1 * dino(
         student_cls, teacher_cls, center, student_temperature, teacher_temperature
     )
+    teacher = _teacher(teacher_patch, patch_center, teacher_patch_temperature)
     errors = tf.nn.softmax_cross_entropy_with_logits(
-        _teacher(teacher_patch, patch_center, teacher_patch_temperature),
+        tf.nn.softmax(teacher),
         tf.cast(student_patch, tf.float32) / student_temperature,
     )
     masks = tf.cast(masks, tf.float32)
@@ -163,7 +157,7 @@ def update_center(
 
 def teacher_entropy(
     teacher_logits: tf.Tensor,
-    center: tf.Tensor | float = 0.0,
+    center: tf.Tensor | None = None,
     temperature: float = 0.04,
 ) -> tf.Tensor:
     """Mean entropy of the teacher's distributions.
@@ -173,24 +167,26 @@ def teacher_entropy(
 
     Args:
         teacher_logits: `(..., k)`.
-        center: What is subtracted of them.
+        center: `(..., k)`, what is subtracted from them, if anything.
         temperature: Positive divisor.
 
     Returns:
         Scalar in [0, log(k)], nats: the local mean, without gradient.
 
     Raises:
-        ValueError: If `temperature` is not positive.
+        ValueError: If the widths differ or `temperature` is not positive.
     """
     _checks.positive(temperature=temperature)
-    logits = (_rows.constant(teacher_logits) - _rows.constant(center)) / temperature
-    log_p = tf.nn.log_softmax(logits)
+    log_p = tf.nn.log_softmax(_teacher(teacher_logits, center, temperature))
     return -tf.reduce_mean(tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1))
 
 
 def _teacher(
-    logits: tf.Tensor, center: tf.Tensor | float, temperature: float
+    logits: tf.Tensor, center: tf.Tensor | None, temperature: float
 ) -> tf.Tensor:
-    """The distributions to be predicted, float32, without gradient."""
-    logits = _rows.constant(logits) - _rows.constant(center)
-    return tf.nn.softmax(logits / temperature)
+    """Logits of the distributions to be predicted, float32, without gradient."""
+    constant = _rows.constant(logits)
+    if center is not None:
+        _checks.same_width(center=center, teacher_logits=logits)
+        constant -= _rows.constant(center)
+    return constant / temperature

@@ -1,6 +1,6 @@
 """What every self-supervised method is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -13,6 +13,8 @@ from keras_ssl.schedules import Clock, Schedule, Value
 Batch = Mapping[str, Any]
 Outputs = dict[str, tf.Tensor]
 Scalars = dict[str, tf.Tensor]
+# A further loss, made of `forward`'s outputs; see `losses/terms.py`.
+Term = Callable[[Outputs], Scalars]
 # Columns of a drawing, each `(n, h, w, 3)` in [0, 1].
 Pictures = dict[str, tf.Tensor]
 
@@ -59,6 +61,7 @@ class Method(distribute.Model):
             )
         self.encoder = encoder
         self.clock: Clock | None = None
+        self.terms: tuple[Term, ...] = ()
         self._values: dict[int, Value] = {}
 
     def forward(self, batch: Batch) -> Outputs:
@@ -97,12 +100,15 @@ class Method(distribute.Model):
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.encoder(images, training=training)
 
-    def setup(self, batch_spec: Batch, clock: Clock) -> None:
+    def setup(
+        self, batch_spec: Batch, clock: Clock, terms: Sequence[Term] = ()
+    ) -> None:
         """Makes every variable, by tracing one step's loss without running it.
 
         Args:
             batch_spec: Shapes and dtypes of a local batch.
             clock: Length of the run.
+            terms: Losses that are added to the objective's.
 
         Raises:
             ValueError: If the views are too few or the objective has no loss.
@@ -112,7 +118,7 @@ class Method(distribute.Model):
                 f"{type(self).__name__} needs {self.num_views} views per image; the "
                 f"views function makes {len(batch_spec['views'])}."
             )
-        self.clock = clock
+        self.clock, self.terms = clock, tuple(terms)
         for memory in self.memories:
             memory.prepare(clock)
         scalars = tracing.make_variables(self._loss, batch_spec)
@@ -147,7 +153,7 @@ class Method(distribute.Model):
         """One update from this replica's share of a global batch."""
         with tf.GradientTape() as tape:
             outputs = self._outputs(batch)
-            scalars = self.objective(outputs)
+            scalars = self._scalars(outputs)
             # The optimizer sums gradients over replicas.
             loss = scalars["loss"] / distribute.replicas()
             loss = self.optimizer.scale_loss(loss)
@@ -184,4 +190,13 @@ class Method(distribute.Model):
         }
 
     def _loss(self, batch: Batch) -> Scalars:
-        return self.objective(self._outputs(batch))
+        return self._scalars(self._outputs(batch))
+
+    def _scalars(self, outputs: Outputs) -> Scalars:
+        """The objective and the terms added to it."""
+        scalars = self.objective(outputs)
+        for term in self.terms:
+            added = dict(term(outputs))
+            loss = scalars["loss"] + added.pop("loss")
+            scalars = {**scalars, **added, "loss": loss}
+        return scalars

@@ -82,10 +82,10 @@ class Optimizer(keras.optimizers.Optimizer):
         """Gives some variables rates of their own, in place of earlier ones.
 
         A function of the step takes the place of the learning rate; a number
-        multiplies it. Where several patterns fit a variable, the last function counts
-        and all numbers do. A variable whose rate is 0 stays as it is, without decay
-        too, while its slots go on gathering gradients, as in DINOv2; DINO's code drops
-        these. Such gradients count in `global_clipnorm`.
+        multiplies it. Several numbers may fit a variable, but one function at most. A
+        variable whose rate is 0 stays as it is, without decay too, while its slots go
+        on gathering gradients, as in DINOv2; DINO's code drops these. Such gradients
+        count in `global_clipnorm`.
 
         Args:
             rates: By pattern for `re.search` on a variable's name.
@@ -95,8 +95,8 @@ class Optimizer(keras.optimizers.Optimizer):
 
         Raises:
             TypeError: If a rate is neither a function nor a number.
-            ValueError: If a pattern fits no variable, a factor is negative, or the
-                optimizer is not built yet or a variable of it has no name.
+            ValueError: If a pattern fits no variable, two functions fit one, a factor
+                is negative, the optimizer is not built or a variable has no name.
         """
         if not self.built:
             raise ValueError("Rates of parts are set after build(), not before.")

@@ -27,8 +27,8 @@ class Share(NamedTuple):
 def share_out(rates: Mapping[str, Rate], names: Sequence[Sequence[str]]) -> list[Share]:
     """Says for each variable how its rate is made.
 
-    Of several functions that fit a variable the last one counts; factors are
-    multiplied, with each other and with that function.
+    Factors that fit a variable are multiplied, with each other and with the function
+    where one fits. The order of the patterns has no meaning: gin does not keep it.
 
     Args:
         rates: By pattern for `re.search` on a variable's names.
@@ -39,8 +39,8 @@ def share_out(rates: Mapping[str, Rate], names: Sequence[Sequence[str]]) -> list
 
     Raises:
         TypeError: If a rate is neither a function nor a number.
-        ValueError: If a pattern is no regular expression or fits no name, or a factor
-            is negative.
+        ValueError: If a pattern is no regular expression or fits no name, two
+            functions fit one variable, or a factor is negative.
     """
     shares = [Share()] * len(names)
     for pattern, rate in rates.items():
@@ -53,6 +53,12 @@ def share_out(rates: Mapping[str, Rate], names: Sequence[Sequence[str]]) -> list
             )
         for i in (i for i, fit in enumerate(fits) if fit):
             if callable(rate):
+                if shares[i].source is not None:
+                    raise ValueError(
+                        f"Both {shares[i].source!r} and {pattern!r} give a schedule of "
+                        f"its rate to {names[i][0]!r}. Narrow one of them, such as by "
+                        "'^(?!predictor/)', or give a number."
+                    )
                 shares[i] = shares[i]._replace(source=pattern)
             else:
                 shares[i] = shares[i]._replace(factor=shares[i].factor * rate)

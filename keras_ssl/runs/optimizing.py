@@ -1,7 +1,6 @@
 """A run's optimizer: rates and weight decay as a recipe states them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 
@@ -41,19 +40,31 @@ def compile_method(
         steps_per_execution: Steps between returns to Python.
 
     Raises:
-        TypeError: If a rate is neither a schedule nor a number.
+        TypeError: If a rate is neither a schedule nor a number, or the weight decay
+            no schedule.
         ValueError: If a pattern fits nothing that is trained, or the optimizer knows
             no rates of parts.
     """
-    given: dict[str, Any] = {"learning_rate": LearningRate(_scaled(value, scale))}
-    if weight_decay is not None:
-        given["weight_decay"] = weight_decay(clock)
-    made = optimizer(**given)
+    if weight_decay is not None and not callable(weight_decay):
+        raise TypeError(
+            "train.weight_decay must be a schedule (in gin without '()'), got "
+            f"{weight_decay!r}; a number is for the optimizer, such as "
+            "AdamW.weight_decay."
+        )
+    if rates is not None and not isinstance(rates, Mapping):
+        raise TypeError(
+            "train.rates must be a mapping from patterns to schedules or numbers, got "
+            f"{rates!r}."
+        )
+    made = optimizer(learning_rate=LearningRate(_scaled(value, scale)))
     if (rates or weight_decay is not None) and not isinstance(made, Optimizer):
         raise ValueError(
             "train.rates and train.weight_decay need an optimizer of keras_ssl "
             f"(AdamW, LAMB, LARS, SGD), got {type(made).__name__}."
         )
+    if weight_decay is not None:
+        # Not given to the factory: its own binding may stand, and is replaced.
+        made.weight_decay = weight_decay(clock)
     method.compile(optimizer=made, steps_per_execution=steps_per_execution)
     # In float16 a loss scale is around the one that was made.
     method.optimizer.build(method.trainable_variables)

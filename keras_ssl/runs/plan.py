@@ -152,7 +152,7 @@ class _Plan:
         )
         rows = self.local or max(1, given.batch_size // distribute.replicas())
         spec = train.local_spec(self.spec, rows)
-        self._attempt(self.method.setup, spec, self.clock, needed=True)
+        self._attempt(self.method.setup, spec, self.clock, given.terms, needed=True)
         value = self._attempt(given.learning_rate, self.clock, needed=True)
         scale = optimizing.SCALES.get(given.learning_rate_scale)
         if not self.method.built or value is None or scale is None:

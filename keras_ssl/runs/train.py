@@ -18,7 +18,7 @@ from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
 from keras_ssl.evaluation.data import EvaluationData
-from keras_ssl.methods.base import Method
+from keras_ssl.methods.base import Method, Term
 from keras_ssl.runs import encoders, optimizing, records
 from keras_ssl.runs.records import Launch
 
@@ -38,6 +38,7 @@ def train(
     learning_rate_scale: str = "linear",
     rates: Mapping[str, schedules.Schedule | float] | None = None,
     weight_decay: schedules.Schedule | None = None,
+    terms: Sequence[Term] = (),
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -64,11 +65,12 @@ def train(
             the batch) or `none`.
         rates: By pattern for `re.search` on a variable's name, such as
             `^predictor/` or `(bias|gamma|beta)$`: a schedule takes the place of the
-            learning rate, scaled as that is; a number multiplies it. Where several
-            fit, the last schedule counts and all numbers do. Names begin with the
+            learning rate, scaled as that is; a number multiplies it. Several numbers
+            may fit a variable, but one schedule at most. Names begin with the
             method's name of a part, or are those of checkpoints.
         weight_decay: A schedule of the optimizer's weight decay, such as
             `cosine_between`; the optimizer's own by default.
+        terms: Losses that are added to the method's, such as `@Term()`.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
         callbacks: Further Keras callbacks.
@@ -108,7 +110,7 @@ def train(
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
     whole = evaluation_data(evaluation, source, launch, size)
-    method.setup(local_spec(spec, local), clock)
+    method.setup(local_spec(spec, local), clock, terms)
     optimizing.compile_method(
         method,
         clock,

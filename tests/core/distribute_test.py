@@ -141,6 +141,7 @@ def test_one_replica_meets_nobody():
     for function in (distribute.gather, distribute.mean, distribute.total):
         assert function(x) is x
     assert int(distribute.first_row(x)) == 0
+    assert distribute.rows(x) == 3
     assert distribute.replicas() == 1
     assert distribute.is_chief()
     assert distribute.make_strategy("one") is tf.distribute.get_strategy()

@@ -25,3 +25,11 @@ def test_zero_vectors_have_finite_gradients():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="same shape"):
         losses.byol_regression(tf.zeros([2, 3]), tf.zeros([2, 4]))
+
+
+def test_simsiam_of_same_and_opposite():
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 4)), tf.float32)
+    y = x[::-1]
+    np.testing.assert_allclose(losses.simsiam(x, y, 2 * y, 3 * x), -1.0, rtol=1e-6)
+    np.testing.assert_allclose(losses.simsiam(x, y, -y, -x), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(losses.simsiam(x, y, -y, x), 0.0, atol=1e-6)

@@ -310,18 +310,20 @@ def test_replicas_clip_and_rate_alike(pytestconfig):
     assert np.abs(kinds[0] - kinds[1]).max() > 1e-2
 
 
-def test_later_functions_win_and_factors_multiply():
+def test_factors_multiply_in_any_order_and_functions_must_not_meet():
     def slow(step):
         return 0.1
 
     names = [["encoder/kernel", "vit/kernel"], ["encoder/bias"], ["head/kernel"]]
-    rates = {"encoder/": 0.5, "kernel$": slow, "^vit/": 0.1, "(bias|head)": slow}
-    assert share_out(rates, names) == [
-        Share("kernel$", 0.05),
-        Share("(bias|head)", 0.5),
-        Share("(bias|head)", 1.0),
-    ]
+    rates = {"encoder/": 0.5, "kernel$": slow, "^vit/": 0.1, "bias": slow}
+    want = [Share("kernel$", 0.05), Share("bias", 0.5), Share("kernel$", 1.0)]
+    assert share_out(rates, names) == want
+    assert share_out(dict(reversed(rates.items())), names) == want
     assert share_out({}, names) == [Share()] * 3
+    for order in (1, -1):
+        rates = dict(list({"^head": slow, "kernel$": slow}.items())[::order])
+        with pytest.raises(ValueError, match=r"Both .* give a .*to 'head/kernel'"):
+            share_out(rates, names)
 
 
 @pytest.mark.parametrize(
