@@ -67,6 +67,8 @@ class MethodPictures(keras.callbacks.Callback):
             name: np.clip(np.asarray(images, np.float32), 0.0, 1.0)
             for name, images in self.model.draw(self.batch).items()
         }
+        if not rows:
+            return
         draw_rows(self.directory / run_dir.PICTURES, {k: [*v] for k, v in rows.items()})
         # One picture: a row of images above the other.
         sheet = [np.concatenate([*row], axis=1) for row in rows.values()]

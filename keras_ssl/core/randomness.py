@@ -15,6 +15,8 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 # Views take the streams from 0 on; what a method draws in its step begins here.
 _STEP = 1 << 16
+# Above all of these.
+_SEEDS = 1 << 30
 
 
 def threefry(
@@ -79,6 +81,24 @@ def step_uniforms(seeds: tf.Tensor, count: int, stream: int = 0) -> tf.Tensor:
         `(n, count)` float32 in [0, 1), multiples of 2^-24.
     """
     return uniforms(seeds, _STEP + stream, count)
+
+
+def view_seeds(seeds: tf.Tensor, count: int) -> tf.Tensor:
+    """Makes a seed for each view of an example, so that views draw apart.
+
+    Args:
+        seeds: `(n, 2)` int32, the batch's `seed`.
+        count: Number of views, >= 0.
+
+    Returns:
+        `(n, count, 2)` int32.
+    """
+    bits = tf.bitcast(seeds, tf.uint32)
+    counter = tf.bitcast(tf.range(count), tf.uint32)
+    words = threefry(
+        (bits[:, :1], bits[:, 1:]), (tf.constant(_SEEDS, tf.uint32), counter)
+    )
+    return tf.bitcast(tf.stack(words, axis=-1), tf.int32)
 
 
 def _rotate_left(bits: tf.Tensor, by: int) -> tf.Tensor:

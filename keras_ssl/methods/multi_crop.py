@@ -8,7 +8,9 @@ import tensorflow as tf
 
 
 def by_size(
-    function: Callable[[tf.Tensor], Any], views: Sequence[tf.Tensor]
+    function: Callable[..., Any],
+    views: Sequence[tf.Tensor],
+    *beside: Sequence[tf.Tensor],
 ) -> list[Any]:
     """Runs views of equal size in one pass each, as facebookresearch/swav does.
 
@@ -16,19 +18,22 @@ def by_size(
     padded.
 
     Args:
-        function: Maps `(m, h, w, 3)` images to tensors `(m, ...)`, in any structure.
+        function: Maps `(m, h, w, 3)` images, and what comes beside them, to tensors
+            `(m, ...)`, in any structure.
         views: `(n, h, w, 3)` each; equal sizes must stand beside each other.
+        *beside: Further arguments of `function`, each with a tensor `(n, ...)` for
+            every view, such as its examples' seeds.
 
     Returns:
         What `function` makes of each view, in the views' order.
     """
     found: list[Any] = []
     for _, group in itertools.groupby(
-        views, key=lambda view: view.shape[1:3].as_list()
+        zip(views, *beside, strict=True), key=lambda row: row[0].shape[1:3].as_list()
     ):
-        alike = list(group)
-        made = function(tf.concat(alike, axis=0))
-        parts = [tf.split(x, len(alike)) for x in tf.nest.flatten(made)]
+        columns = list(zip(*group, strict=True))
+        made = function(*(tf.concat(column, axis=0) for column in columns))
+        parts = [tf.split(x, len(columns[0])) for x in tf.nest.flatten(made)]
         found += [
             tf.nest.pack_sequence_as(made, part) for part in zip(*parts, strict=True)
         ]

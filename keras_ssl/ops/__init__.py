@@ -1,6 +1,11 @@
-"""Pure functions of tensors: patches, positions, masks, rotations."""
+"""Pure functions of tensors: patches, positions, masks, rotations, attention."""
 
-from keras_ssl.ops.masks import random_masking_from_noise
+from keras_ssl.ops.attention import attention_pictures, smallest_set
+from keras_ssl.ops.masks import (
+    blocks_at_times,
+    blockwise_mask,
+    random_masking_from_noise,
+)
 from keras_ssl.ops.patches import patchify, unpatchify
 from keras_ssl.ops.positions import (
     interpolate_positions,
@@ -10,11 +15,15 @@ from keras_ssl.ops.positions import (
 from keras_ssl.ops.rotations import rotate_quarter
 
 __all__ = [
+    "attention_pictures",
+    "blocks_at_times",
+    "blockwise_mask",
     "interpolate_positions",
     "moco_v3_position_embedding",
     "patchify",
     "random_masking_from_noise",
     "rotate_quarter",
     "sincos_position_embedding_2d",
+    "smallest_set",
     "unpatchify",
 ]

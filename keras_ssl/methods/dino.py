@@ -1,0 +1,118 @@
+"""DINO: Caron et al. 2021, https://arxiv.org/abs/2104.14294."""
+
+import keras
+import tensorflow as tf
+
+from keras_ssl import losses, ops
+from keras_ssl.core import randomness
+from keras_ssl.core.registry import register
+from keras_ssl.memory.center import Center
+from keras_ssl.memory.ema import Ema
+from keras_ssl.methods import multi_crop
+from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
+from keras_ssl.schedules import Schedule
+
+# Views that the target sees; the first ones.
+GLOBAL = 2
+
+
+@register("method")
+class DINO(Method):
+    """Predicts what a slow target makes of the global views from all other views.
+
+    The paper calls the branches student and teacher. Subtracting a running mean from
+    the target's logits keeps any output from winning, and a low temperature keeps all
+    from being equal. The first two views are the global ones.
+
+    As in the authors' code the target's ViT drops no paths, and batch norms of its
+    ResNet take statistics of its own batches.
+
+    Args:
+        encoder: Maps images to `(n, d)` features; a ViT may drop paths.
+        projector: Maps features to `(n, k)` logits, such as a `DINOHead`.
+        momentum: Schedule of the share that the target keeps at each step.
+        teacher_temperature: Schedule of the divisor of the target's logits.
+        student_temperature: Positive divisor of the online logits, the greater one.
+        center_momentum: Share of the center that is kept at each step, in [0, 1].
+
+    Raises:
+        ValueError: If a temperature or momentum is out of range.
+    """
+
+    num_views = GLOBAL
+    paper = "https://arxiv.org/abs/2104.14294"
+    year = 2021
+    family = "self-distillation"
+    spans = "statistics"
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        projector: keras.layers.Layer,
+        momentum: Schedule,
+        teacher_temperature: Schedule,
+        student_temperature: float = 0.1,
+        center_momentum: float = 0.9,
+    ) -> None:
+        super().__init__(encoder)
+        if not student_temperature > 0:
+            raise ValueError(
+                f"student_temperature must be positive, got {student_temperature}."
+            )
+        self.projector = projector
+        self.target = Ema([encoder], momentum)
+        self.target_projector = Ema([projector], momentum)
+        self.center = Center(center_momentum)
+        self.teacher_temperature = teacher_temperature
+        self.student_temperature = student_temperature
+        # Only ViTs drop paths, for which they need seeds.
+        self.is_vit = hasattr(encoder, "encode")
+
+    def forward(self, batch: Batch) -> Outputs:
+        views = batch["views"]
+        seeds = tf.unstack(randomness.view_seeds(batch["seed"], len(views)), axis=1)
+        online = multi_crop.by_size(self._features, views, seeds)
+        target = multi_crop.by_size(
+            lambda images: self.target(images, training=not self.is_vit), views[:GLOBAL]
+        )
+        features = tf.stack(online, axis=1)
+        return {
+            "student": _each(self.projector, features),
+            "teacher": _each(self.target_projector, tf.stack(target, axis=1)),
+            "features": features[:, :GLOBAL],
+            "images": views[0],
+        }
+
+    def objective(self, outputs: Outputs) -> Scalars:
+        student, teacher = (
+            tf.transpose(outputs[name], [1, 0, 2]) for name in ("student", "teacher")
+        )
+        temperature = self.now(self.teacher_temperature)
+        center = self.center(teacher)
+        loss = losses.dino(
+            student, teacher, center, self.student_temperature, temperature
+        )
+        entropy = losses.teacher_entropy(teacher, center, temperature)
+        return {"loss": loss, "teacher_entropy": entropy, "kl": loss - entropy}
+
+    def remember(self, outputs: Outputs) -> None:
+        self.center.update(outputs["teacher"])
+
+    def pictures(self, outputs: Outputs) -> Pictures:
+        """What the encoder's class token attends to, where it has one."""
+        if not hasattr(self.encoder, "attention"):
+            return {}
+        images = outputs["images"]
+        return ops.attention_pictures(
+            images, self.encoder.attention(images), self.encoder.patch_size
+        )
+
+    def _features(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        seeded = {"seeds": seeds} if self.is_vit else {}
+        return self.encoder(images, training=True, **seeded)
+
+
+def _each(projector: keras.layers.Layer, features: tf.Tensor) -> tf.Tensor:
+    """Logits `(n, v, k)` of features `(n, v, d)`; one batch for its batch norms."""
+    logits = projector(tf.reshape(features, [-1, features.shape[-1]]), training=True)
+    return tf.reshape(logits, [-1, features.shape[1], logits.shape[-1]])
