@@ -16,6 +16,7 @@ EXPORT = "export"
 VIEWS = "views.png"
 CURVES = "curves.png"
 PICTURES = "pictures.png"
+TSNE = "tsne.png"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -1,7 +1,8 @@
-"""Pure functions of tensors: patches, positions, masks, rotations."""
+"""Pure functions of tensors: patches, positions, masks, rotations, directions."""
 
+from keras_ssl.ops.directions import DIRECTIONS, turned
 from keras_ssl.ops.masks import random_masking_from_noise
-from keras_ssl.ops.patches import patchify, unpatchify
+from keras_ssl.ops.patches import overlapping_patches, patchify, unpatchify
 from keras_ssl.ops.positions import (
     interpolate_positions,
     moco_v3_position_embedding,
@@ -10,11 +11,14 @@ from keras_ssl.ops.positions import (
 from keras_ssl.ops.rotations import rotate_quarter
 
 __all__ = [
+    "DIRECTIONS",
     "interpolate_positions",
     "moco_v3_position_embedding",
+    "overlapping_patches",
     "patchify",
     "random_masking_from_noise",
     "rotate_quarter",
     "sincos_position_embedding_2d",
+    "turned",
     "unpatchify",
 ]
