@@ -33,9 +33,9 @@ class Tones(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {name: self._examples(count) for name, count in COUNTS.items()}
+        return {name: self._generate_examples(count) for name, count in COUNTS.items()}
 
-    def _examples(self, count):
+    def _generate_examples(self, count):
         for i in range(count):
             row = {"audio": waveform(i), "pitch": i % 3, "voice": i % 2, "number": i}
             yield i, row

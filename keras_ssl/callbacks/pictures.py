@@ -103,7 +103,8 @@ def draw_points(
         x, y = points[labels == label].T
         # Ten colours, then the same ones with another mark.
         mark = "o^sDv"[label // 10 % 5]
-        axis.scatter(x, y, 9, f"C{label % 10}", mark, label=names[label], lw=0)
+        color, name = f"C{label % 10}", names[label]
+        axis.scatter(x, y, 9, color, marker=mark, label=name, lw=0)
     axis.set(xticks=[], yticks=[], title="test features by t-SNE")
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     _save(figure, path)

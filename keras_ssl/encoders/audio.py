@@ -93,6 +93,7 @@ class AudioEncoder(keras.Model):
             ValueError: If the input is no batch of waveforms.
         """
         del training
+        waveforms = tf.convert_to_tensor(waveforms)
         if waveforms.shape.rank != 2:
             raise ValueError(
                 f"{self.name} needs waveforms of shape (n, samples), got "

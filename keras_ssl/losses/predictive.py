@@ -61,13 +61,13 @@ def _rows(
     predictions: tf.Tensor, targets: tf.Tensor, valid: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Logits `(n, N)`, where the positives stand `(n,)`, and weights `(n,)`."""
+    predictions = tf.cast(predictions, tf.float32)
+    targets = tf.cast(targets, tf.float32)
     if not predictions.shape.is_compatible_with(targets.shape):
         raise ValueError(
             "context_predictions and targets must have the same shape, got "
             f"{predictions.shape} and {targets.shape}."
         )
-    predictions = tf.cast(predictions, tf.float32)
-    targets = tf.cast(targets, tf.float32)
     rows = tf.shape(targets)[0]
     candidates = distribute.gather(targets)
     logits = tf.matmul(predictions, candidates, transpose_b=True)

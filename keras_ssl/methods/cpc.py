@@ -1,7 +1,4 @@
-"""CPC: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748.
-
-CPC v2: Henaff et al. 2019, https://arxiv.org/abs/1905.09272.
-"""
+"""CPC: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748 (v2: 1905.09272)."""
 
 import itertools
 from collections.abc import Sequence

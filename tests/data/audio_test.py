@@ -119,9 +119,9 @@ def test_tfds_images_by_another_feature(tmp_path):
             )
 
         def _split_generators(self, dl_manager):
-            return {"train": self._examples()}
+            return {"train": self._generate_examples()}
 
-        def _examples(self):
+        def _generate_examples(self):
             for i in range(4):
                 left, right = (np.full((4, 4, 3), v, np.uint8) for v in (i, 100 + i))
                 yield i, {"left": left, "right": right, "kind": i % 2}

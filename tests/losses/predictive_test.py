@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,3 +73,50 @@ def test_softmax_runs_over_targets():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"same shape, got \(3, 4\) and \(2, 4\)"):
         losses.cpc_info_nce(tf.zeros([3, 4]), tf.zeros([2, 4]))
+
+
+VALID = np.array([1, 0, 1, 1, 0, 0], np.float32)
+
+
+def step(predictions, targets, valid):
+    with tf.GradientTape() as tape:
+        tape.watch([predictions, targets])
+        loss = losses.cpc_info_nce(predictions, targets, valid)
+    slopes = tape.gradient(loss, [predictions, targets])
+    return loss, losses.cpc_accuracy(predictions, targets, valid), *slopes
+
+
+REPLICAS = """
+import sys
+import numpy as np
+import tensorflow as tf
+from keras_ssl.core import distribute
+from tests.losses import predictive_test as here
+
+distribute.virtual_cpus(2)
+strategy = distribute.make_strategy("mirrored")
+
+def spread(value):
+    return strategy.experimental_distribute_values_from_function(
+        lambda c: tf.constant(np.split(value, 2)[c.replica_id_in_sync_group]))
+
+inputs = [spread(x) for x in (*here.rows(), here.VALID)]
+found = strategy.run(tf.function(here.step), args=inputs)
+loss, accuracy, *slopes = map(strategy.experimental_local_results, found)
+slopes = [np.concatenate(x) / 2 for x in slopes]
+np.savez(sys.argv[1], np.mean(loss), np.mean(accuracy), *slopes)
+"""
+
+
+def test_replicas_with_unequally_much_padding_are_one_batch(tmp_path, pytestconfig):
+    out = tmp_path / "out.npz"
+    subprocess.run(
+        [sys.executable, "-c", REPLICAS, out],
+        check=True,
+        cwd=pytestconfig.rootpath,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    want = step(*map(tf.constant, rows()), tf.constant(VALID))
+    with np.load(out) as got:
+        for one, two in zip(want, got.values(), strict=True):
+            np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
