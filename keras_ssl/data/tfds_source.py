@@ -157,7 +157,7 @@ def _chosen(
 
     key = options.get("audio", options.get("image", "image"))
     label = options.get("label", "label")
-    for wanted in {key, options.get("label", key)}:
+    for wanted in (key, options.get("label", key)):
         if wanted not in features:
             raise ValueError(
                 f"{name!r} has no feature {wanted!r}; it has {sorted(features)}. Say "

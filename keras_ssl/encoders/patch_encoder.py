@@ -7,8 +7,12 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import ops
+from keras_ssl.core import console
 from keras_ssl.core.registry import register
 from keras_ssl.encoders.base import Encoder
+from keras_ssl.layers.batch_norm import BatchNorm
+
+_MEETING = (BatchNorm, keras.layers.BatchNormalization)
 
 
 @register("encoder")
@@ -18,7 +22,7 @@ class PatchEncoder(Encoder):
 
     Features of an image are the mean over its patches. No patch may see another, so
     the inner encoder should have no batch norm: with one, every patch knows a little of
-    all others (`ResNet.norm = 'layer'`).
+    all others, and a warning says so (`ResNet.norm = 'layer'` has none).
 
     Args:
         encoder: Maps patches `(m, patch_size, patch_size, 3)` to `(m, d)`; it
@@ -47,6 +51,12 @@ class PatchEncoder(Encoder):
         super().__init__(**{"name": "patch_encoder", **kwargs})
         if isinstance(encoder, Mapping):
             encoder = _from_record(encoder, self.dtype_policy)
+        if any(isinstance(layer, _MEETING) for layer in encoder._flatten_layers()):
+            console.say(
+                f"{encoder.name} has batch norm, through which the patches of an image "
+                "know each other while it trains. Take another norm, such as "
+                "ResNet.norm = 'layer'."
+            )
         self.encoder, self.patch_size, self.stride = encoder, patch_size, stride
         self.feature_dim = self.latent_dim = int(encoder.feature_dim)
 

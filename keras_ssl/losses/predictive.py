@@ -63,10 +63,11 @@ def _rows(
     """Logits `(n, N)`, where the positives stand `(n,)`, and weights `(n,)`."""
     predictions = tf.cast(predictions, tf.float32)
     targets = tf.cast(targets, tf.float32)
-    if not predictions.shape.is_compatible_with(targets.shape):
+    shapes = predictions.shape, targets.shape
+    if shapes[0].rank != 2 or not shapes[0].is_compatible_with(shapes[1]):
         raise ValueError(
-            "context_predictions and targets must have the same shape, got "
-            f"{predictions.shape} and {targets.shape}."
+            "context_predictions and targets must have the same shape (n, d), got "
+            f"{shapes[0]} and {shapes[1]}."
         )
     rows = tf.shape(targets)[0]
     candidates = distribute.gather(targets)

@@ -87,7 +87,7 @@ class CPC(Method):
             latents, valid = self.encoder.encode(patches, training=True)
         targets = latents if self.target is None else self.target(latents)
         shape = [len(self.distances), latents.shape[1] * latents.shape[2]]
-        outputs = {}
+        outputs: Outputs = {}
         for i, way in enumerate(self.directions):
             z, y, real = (ops.turned(x, way) for x in (latents, targets, valid))
             context = self.contexts[i] if self.contexts else self.encoder.context

@@ -52,6 +52,15 @@ def test_patches_do_not_meet(norm):
     np.testing.assert_array_equal(np.argwhere(moved), [[1, 1, 2]])
 
 
+def test_batch_norm_is_warned_of(monkeypatch):
+    said = []
+    monkeypatch.setattr("keras_ssl.core.console.say", said.append)
+    tiny("layer")
+    assert not said
+    tiny("batch")
+    assert "has batch norm, through which the patches" in said[0]
+
+
 def test_features_are_means_over_patches():
     encoder, pixels = tiny(), images()
     features, (latents, _) = encoder(pixels), encoder.latents(pixels)

@@ -71,7 +71,9 @@ def test_softmax_runs_over_targets():
 
 
 def test_shapes_are_checked():
-    with pytest.raises(ValueError, match=r"same shape, got \(3, 4\) and \(2, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"same shape \(n, d\), got \(3, 4\) and \(2, 4\)"
+    ):
         losses.cpc_info_nce(tf.zeros([3, 4]), tf.zeros([2, 4]))
 
 
