@@ -76,6 +76,12 @@ class AudioEncoder(keras.Model):
             context_width, return_sequences=True, name="gru", dtype=self.dtype_policy
         )
 
+    def build(self, input_shape: Any = None) -> None:
+        for i, conv in enumerate(self.convs):
+            conv.build((None, None, self.width if i else 1))
+        self.gru.build((None, None, self.width))
+        self.built = True
+
     def latents(
         self, waveforms: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -93,6 +99,8 @@ class AudioEncoder(keras.Model):
             ValueError: If the input is no batch of waveforms.
         """
         del training
+        if not self.built:  # CPC never calls the encoder itself.
+            self.build()
         waveforms = tf.convert_to_tensor(waveforms)
         if waveforms.shape.rank != 2:
             raise ValueError(

@@ -79,6 +79,8 @@ class PatchEncoder(Encoder):
         rows, columns = patches.shape[1:3]
         flat = tf.reshape(patches, [-1, *patches.shape[3:]])
         features = self.encoder(flat, training=training)
+        # Whoever never calls the encoder itself, as CPC, may still export it.
+        self.built = True
         latents = tf.reshape(features, [-1, rows, columns, self.feature_dim])
         return latents, tf.ones_like(latents[..., 0], tf.float32)
 

@@ -8,6 +8,7 @@ from keras_ssl.augmentations.policies.simclr import SimCLRViews
 from keras_ssl.encoders.audio import AudioEncoder
 from keras_ssl.encoders.patch_encoder import PatchEncoder
 from keras_ssl.encoders.resnet import SmallResNet
+from keras_ssl.export import saved_model
 from keras_ssl.heads.pixel_cnn import PixelCNN
 from keras_ssl.methods.cpc import CPC
 from keras_ssl.optimizers import AdamW
@@ -164,6 +165,12 @@ def test_each_patch_gets_a_view_of_its_own(views):
             CPC(patches(), [PixelCNN(8, 1)], patch_views=SimCLRViews(9, count=1)),
             image_batch(),
         )
+
+
+def test_encoders_can_be_exported_after_setup(tmp_path):
+    images = built(CPC(patches(), [PixelCNN(8, 1)], steps=2), image_batch())
+    saved_model.export(images.encoder, tmp_path / "images", 32, {})
+    saved_model.export(audio().encoder, tmp_path / "audio", 1200, {})
 
 
 def test_errors():
