@@ -64,7 +64,7 @@ class ConvNorm(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
         policy: dict[str, Any] = {"name": "norm", "dtype": self.dtype_policy}
-        self.norm: keras.layers.Layer | None = None
+        self.norm: Any = None
         if norm == "batch":
             self.norm = BatchNorm(zero_gamma=zero_gamma, **policy)
         elif norm == "layer":

@@ -51,7 +51,7 @@ class PredictAhead(keras.layers.Layer):
             for k in self.distances
         ]
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         if max(self.distances) >= input_shape[1]:
             raise ValueError(
                 f"With {input_shape[1]} rows or frames none is {max(self.distances)} "
