@@ -12,14 +12,15 @@ from keras_ssl import metrics
 from keras_ssl.callbacks.pictures import draw_map
 from keras_ssl.core import console, distribute, registry, run_dir
 from keras_ssl.core.registry import register
-from keras_ssl.evaluation.data import EvaluationData, Features, frozen, raw_pixels
+from keras_ssl.evaluation.data import RAW, EvaluationData, Features, frozen
 
 
 @register("callback")
 class OnlineEvaluation(keras.callbacks.Callback):
     """Runs evaluations before, during and after training.
 
-    Before training the untrained encoder and raw pixels are scored, the baselines; at
+    Before training the untrained encoder and raw pixels (of recordings the mean
+    spectrum) are scored, the baselines; at
     the end the trained encoder, on the same images; in between a few of them, so that
     it costs little. Test features of two numbers are drawn as a map, each time anew.
     `tools/evaluate.py` scores a run on whole sets.
@@ -120,9 +121,10 @@ class OnlineEvaluation(keras.callbacks.Callback):
         """Scores the baselines, unless an earlier sitting of the run has."""
         self.encode = frozen(self.model.encoder)
         known = {(r["step"], r["subject"]) for r in self.results}
-        if (0, "raw_pixels") not in known:
+        raw, encode = RAW[self.whole.train.kind]
+        if (0, raw) not in known:
             console.say("Scoring the baselines first.")
-            self.score("raw_pixels", raw_pixels, self.whole)
+            self.score(raw, encode, self.whole)
         if self.step() == 0 and (0, "random_init") not in known:
             self.score("random_init", self.encode, self.whole)
 

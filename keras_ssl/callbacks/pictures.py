@@ -21,7 +21,9 @@ _NAMES = {
     "encoder": "trained",
     "random_init": "untrained encoder",
     "raw_pixels": "raw pixels",
+    "spectrum": "mean spectrum",
 }
+_STYLES = (("raw_pixels", ":"), ("spectrum", ":"), ("random_init", "--"))
 
 
 def draw_views(
@@ -60,7 +62,7 @@ def draw_views(
     if not sheet:
         return
     lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
-    names = ["image", *(f"view {i}" for i in range(1, len(lines)))]
+    names = [source.kind, *(f"view {i}" for i in range(1, len(lines)))]
     draw_rows(path, dict(zip(names, lines, strict=True)))
 
 
@@ -72,18 +74,48 @@ def draw_rows(
     Args:
         path: Where to.
         rows: Pictures by the name of their row, equally many in each; `(h, w, 3)`
-            uint8 or floats, which are clipped to [0, 1].
+            uint8 or floats, which are clipped to [0, 1]; or waveforms `(samples,)`.
     """
     count = max(len(row) for row in rows.values())
     figure = _figure(1.2 * count + 0.3, 1.2 * len(rows))
     axes = figure.subplots(len(rows), count, squeeze=False)
     for places, (name, row) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(places, row, strict=True):
+            axis.set(xticks=[], yticks=[])
+            if picture.ndim == 1:
+                axis.plot(picture, lw=0.4)
+                continue
             if picture.dtype != np.uint8:
                 picture = np.clip(picture, 0.0, 1.0)
             axis.imshow(picture, interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
         places[0].set_ylabel(name, fontsize=9)
+    _save(figure, path)
+
+
+def draw_points(
+    path: str | os.PathLike[str],
+    points: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+) -> None:
+    """Draws points of a plane, coloured by class, as a PNG.
+
+    Args:
+        path: Where to.
+        points: `(n, 2)`.
+        labels: `(n,)` integers.
+        names: Names of the classes.
+    """
+    figure = _figure(6.4, 4.8)
+    axis = figure.subplots()
+    for label in np.unique(labels):
+        x, y = points[labels == label].T
+        # Ten colours, then the same ones with another mark.
+        mark = "o^sDv"[label // 10 % 5]
+        color, name = f"C{label % 10}", names[label]
+        axis.scatter(x, y, 9, color, marker=mark, label=name, lw=0)
+    axis.set(xticks=[], yticks=[], title="test features by t-SNE")
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     _save(figure, path)
 
 
@@ -102,7 +134,7 @@ def draw_curves(directory: pathlib.Path) -> None:
     names = dict.fromkeys(row["evaluation"] for row in scores)
     for color, name in enumerate(names):
         rows = [r for r in scores if r["evaluation"] == name]
-        for subject, style in (("raw_pixels", ":"), ("random_init", "--")):
+        for subject, style in _STYLES:
             for row in [r for r in rows if r["subject"] == subject][:1]:
                 label = f"{name}, {_NAMES[subject]}"
                 right.axhline(row["top1"], color=f"C{color}", ls=style, label=label)

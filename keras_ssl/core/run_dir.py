@@ -17,6 +17,7 @@ VIEWS = "views.png"
 CURVES = "curves.png"
 PICTURES = "pictures.png"
 MAP = "map.png"
+TSNE = "tsne.png"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

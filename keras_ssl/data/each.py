@@ -168,7 +168,8 @@ def _pixels(
     if source.encoded is not None:
         return decode.parts(source.encoded(index), boxes)
     pixels = source.read(index)
-    size = tf.shape(pixels)
+    # A waveform has a length and no width.
+    size = tf.concat([tf.shape(pixels), [1]], axis=0)
     return pixels, boxes(size[0], size[1])
 
 

@@ -143,11 +143,13 @@ def evaluation_batches(
 ) -> Iterator[tf.Tensor]:
     """Every image once and in order, as `(b, size, size, 3)` floats in [0, 1].
 
+    Recordings come as `(b, size)` floats in [-1, 1].
+
     Images that cannot be read are left out; `numbered_batches` says which remain.
 
     Args:
         source: Where images come from.
-        size: Side in pixels; see `square`.
+        size: Side in pixels, see `square`; of recordings samples, see `window`.
         batch_size: Images in a batch; the last one may be smaller.
         limit: Reads an evenly spread part of so many images.
         max_corrupt: Greatest share of images that may be unreadable, in [0, 1].
@@ -170,16 +172,16 @@ def numbered_batches(
     max_corrupt: float = 0.01,
 ) -> Iterator[tuple[np.ndarray, tf.Tensor]]:
     """As `evaluation_batches`, yielding `(index, images)`, the index `(b,)` int64."""
-    asked = subset(source.count, limit)
+    asked, shown = subset(source.count, limit), SHOWN[source.kind]
     dataset = tf.data.Dataset.from_tensor_slices(asked)
     if source.shape is not None:
         dataset = dataset.batch(batch_size).map(
-            lambda i: (i, square(source.read(i), size)), tf.data.AUTOTUNE
+            lambda i: (i, shown(source.read(i), size)), tf.data.AUTOTUNE
         )
     else:
         dataset = (
             dataset.map(
-                lambda i: (i, square(source.read(i)[None], size)[0]), tf.data.AUTOTUNE
+                lambda i: (i, shown(source.read(i)[None], size)[0]), tf.data.AUTOTUNE
             )
             .ignore_errors()
             .batch(batch_size)
@@ -226,3 +228,31 @@ def square(images: tf.Tensor, size: int) -> tf.Tensor:
     # Bit by bit what the encoder was evaluated on, where no resizing is needed.
     made = tf.cond(tf.equal(side, size), lambda: middle, resize)
     return tf.ensure_shape(made, [None, size, size, 3])
+
+
+def window(waveforms: tf.Tensor, size: int) -> tf.Tensor:
+    """The middle of each recording at one length: what evaluations see.
+
+    Args:
+        waveforms: `(n, samples)` int16, or floats in [-1, 1].
+        size: Length of the result, samples.
+
+    Returns:
+        `(n, size)` float32 in [-1, 1]; what is shorter has zeros at its end.
+    """
+    waveforms = amplitudes(waveforms)
+    samples = tf.shape(waveforms)[1]
+    first = tf.maximum(samples - size, 0) // 2
+    middle = waveforms[:, first : first + size]
+    made = tf.pad(middle, [[0, 0], [0, tf.maximum(size - samples, 0)]])
+    return tf.ensure_shape(made, [None, size])
+
+
+def amplitudes(waveforms: tf.Tensor) -> tf.Tensor:
+    """Waveforms as float32 in [-1, 1], from int16 or such floats."""
+    scale = 2.0**-15 if waveforms.dtype == tf.int16 else 1.0
+    return tf.cast(waveforms, tf.float32) * scale
+
+
+# What evaluations are shown of data of each kind.
+SHOWN = {"image": square, "audio": window}

@@ -1,5 +1,7 @@
 """Images by one string: `tfds:cifar10`, `folder:DIR`, `tfrecord:GLOB`, `embedded:32`.
 
+Recordings too: `tfds:NAME?audio=FEATURE`. Where images are said, they are meant too.
+
 Every source is random access: an index gives the same image at any time, so that a
 run can go on at any step without reading what came before.
 """
@@ -36,13 +38,15 @@ class Source:
         count: Number of images.
         shape: `(h, w, 3)`, or None where sizes differ.
         read: Maps indices to images: `(b,)` int64 to `(b, h, w, 3)` uint8 where the
-            shape is known, else one scalar index to `(h, w, 3)` uint8.
+            shape is known, else one scalar index to `(h, w, 3)` uint8; of recordings
+            one scalar index to the waveform, `(samples,)` int16.
         labels: `(count,)` int64, or None for a set without labels.
         classes: Names of the classes, or None.
         encoded: Maps one scalar index to a scalar string, the image's file; None where
             images are held decoded. Training then decodes no more than it shows.
         where: Says in words where the image of an index is.
         unreadable: Images that could not be read so far.
+        kind: `image` or `audio`.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Source:
     encoded: Callable[[tf.Tensor], tf.Tensor] | None = None
     where: Callable[[int], str] | None = None
     unreadable: Unreadable = dataclasses.field(default_factory=Unreadable)
+    kind: str = "image"
 
     def fingerprint(self) -> str:
         """Short digest of name, size, labels and a few images."""
@@ -187,6 +192,24 @@ def check_classes(train: Source, test: Source) -> None:
         raise ValueError(
             f"{train.name!r} has classes {_short(train.classes)}, {test.name!r} has "
             f"{_short(test.classes)}; train and test must have the same."
+        )
+
+
+def check_kind(source: Source, takes: str) -> None:
+    """Refuses recordings for an encoder of images, and the other way round.
+
+    Args:
+        source: The data.
+        takes: What the encoder takes, `image` or `audio`.
+
+    Raises:
+        ValueError: If it takes other data.
+    """
+    if source.kind != takes:
+        raise ValueError(
+            f"The encoder takes {takes} data and {source.name!r} is {source.kind} "
+            "data. AudioEncoder with AudioWindows is for tfds:NAME?audio=FEATURE, all "
+            "other encoders and views are for images."
         )
 
 

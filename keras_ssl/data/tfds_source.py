@@ -1,10 +1,11 @@
-"""Data sets of tensorflow_datasets.
+"""Data sets of tensorflow_datasets, of images or of recordings.
 
 Small images of one size are read once into memory, decoded. All others stay where they
 are, and are read record by record.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from keras_ssl.core.console import say
 from keras_ssl.core.registry import register
 from keras_ssl.data import records
 from keras_ssl.data.sources import Source, from_files
+
+_OPTIONS = ("image", "audio", "label")
 
 # Decoded images beyond this stay in their files.
 _DECODED_LIMIT = 4 << 30
@@ -25,7 +28,10 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     """A set of tensorflow_datasets by name, such as `tfds:cifar10`.
 
     Args:
-        name: `NAME`, `NAME/CONFIG` or `NAME:VERSION`.
+        name: `NAME`, `NAME/CONFIG` or `NAME:VERSION`. After a `?` follow options,
+            joined by `&`: `image=FEATURE`, which holds images, `image` by default, or
+            `audio=FEATURE`, which holds recordings; `label=FEATURE`, the classes,
+            `label` by default. Such as `fsdd?audio=audio&label=speaker`.
         split: A split or a part of one, as TFDS writes it: `train[:10%]`.
         data_dir: Where TFDS keeps data.
 
@@ -33,10 +39,13 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
         The source.
 
     Raises:
-        ValueError: If there is no such set or split, or it does not fit in memory.
+        ValueError: If there is no such set, split, feature or option, or it does not
+            fit in memory.
     """
     import tensorflow_datasets as tfds  # Takes seconds: only who needs it pays.
 
+    full = f"tfds:{name}"
+    name, options = _options(name)
     folder = None if data_dir is None else os.path.abspath(data_dir)
     try:
         builder = tfds.builder(name, data_dir=folder)
@@ -45,14 +54,39 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
             f"TFDS has no data set {name!r}{_where(folder)}. Check the name, or give "
             "--data_dir if it was prepared elsewhere."
         ) from error
-    return from_builder(f"tfds:{name}", builder, split)
+    return from_builder(full, builder, split, options)
 
 
-def from_builder(name: str, builder: Any, split: str) -> Source:
+def _options(name: str) -> tuple[str, dict[str, str]]:
+    """The set's name and its options."""
+    name, _, text = name.partition("?")
+    pairs = [option.partition("=") for option in text.split("&") if option]
+    options = {key: value for key, _, value in pairs}
+    bad = any(key not in _OPTIONS or not value for key, _, value in pairs)
+    if bad or {"image", "audio"} <= options.keys():
+        raise ValueError(
+            "tfds: knows the options image=FEATURE or audio=FEATURE, and "
+            f"label=FEATURE; got {text!r}."
+        )
+    return name, options
+
+
+def from_builder(
+    name: str, builder: Any, split: str, options: Mapping[str, str] | None = None
+) -> Source:
     """Reads a split of a TFDS builder, preparing it first where it is not yet.
 
+    Args:
+        name: What the source is called.
+        builder: The builder.
+        split: A split or a part of one.
+        options: Which features are read, see `open_tfds`.
+
+    Returns:
+        The source.
+
     Raises:
-        ValueError: If it cannot be prepared or has no such split or no images.
+        ValueError: If it cannot be prepared or has no such split or features.
     """
     import tensorflow_datasets as tfds
 
@@ -64,19 +98,21 @@ def from_builder(name: str, builder: Any, split: str) -> Source:
             f"{name!r} has no split {split!r}; it has "
             f"{', '.join(sorted(builder.info.splits))}."
         ) from error
-    features = builder.info.features
-    if "image" not in features:
-        raise ValueError(f"{name!r} has no feature 'image'; it has {sorted(features)}.")
+    features, audio = builder.info.features, "audio" in (options or {})
+    key, label = _chosen(name, features, options or {})
     if not info.num_examples:
         raise ValueError(f"Split {split!r} of {name!r} is empty.")
-    label = dict(features.items()).get("label")
-    labelled = isinstance(label, tfds.features.ClassLabel)
-    shape = features["image"].shape
+    shape = features[key].shape
     static = None not in shape and np.prod(shape) * info.num_examples < _DECODED_LIMIT
-    classes = tuple(label.names) if label is not None and labelled else None
+    classes = None if label is None else tuple(features[label].names)
     kept_as = builder.info.file_format.value
-    if not static and kept_as == "tfrecord":
-        return _from_records(name, split, info, features, classes)
+    if (audio or not static) and kept_as == "tfrecord":
+        return _from_records(name, split, info, features, key, label, audio)
+    if audio:
+        raise ValueError(
+            f"{name!r} is kept in {kept_as} files; recordings are read from tfrecord "
+            "files only. Prepare it with file_format='tfrecord'."
+        )
     if not static and info.num_bytes > _ENCODED_LIMIT:
         raise ValueError(
             f"Split {split!r} of {name!r} has {info.num_bytes >> 30} GiB in {kept_as} "
@@ -84,15 +120,21 @@ def from_builder(name: str, builder: Any, split: str) -> Source:
             "Prepare it with file_format='tfrecord', or take a part of it, such as "
             "'train[:10%]'."
         )
-    wanted = {"image": True, **({"label": True} if labelled else {})}
+    labelled = label is not None
+    wanted = {key: True, **({label: True} if labelled else {})}
     dataset = builder.as_dataset(
         split=split,
         shuffle_files=False,
         # One file after the other: the order is part of what an index means.
         read_config=tfds.ReadConfig(interleave_cycle_length=1),
         decoders=tfds.decode.PartialDecoding(
-            wanted, decoders=None if static else {"image": tfds.decode.SkipDecoding()}
+            wanted, decoders=None if static else {key: tfds.decode.SkipDecoding()}
         ),
+    ).map(
+        lambda row: {
+            "image": row[key],
+            **({"label": row[label]} if labelled else {}),
+        }
     )
     read = _decoded if static else _encoded
     images, labels = read(dataset, info.num_examples, shape, labelled)
@@ -107,10 +149,43 @@ def from_builder(name: str, builder: Any, split: str) -> Source:
     )
 
 
+def _chosen(
+    name: str, features: Any, options: Mapping[str, str]
+) -> tuple[str, str | None]:
+    """Names of the features that hold the images or recordings, and the classes."""
+    import tensorflow_datasets as tfds
+
+    key = options.get("audio", options.get("image", "image"))
+    label = options.get("label", "label")
+    for wanted in (key, options.get("label", key)):
+        if wanted not in features:
+            raise ValueError(
+                f"{name!r} has no feature {wanted!r}; it has {sorted(features)}. Say "
+                "which to read: ?image=FEATURE or ?audio=FEATURE, and label=FEATURE."
+            )
+    if len(features[key].shape) != (1 if "audio" in options else 3):
+        raise ValueError(
+            f"Feature {key!r} of {name!r} has shape {features[key].shape}: it "
+            "holds no images (h, w, c), or recordings (samples,) where ?audio= is said."
+        )
+    known = label in features
+    if known and isinstance(features[label], tfds.features.ClassLabel):
+        return key, label
+    if "label" in options:
+        raise ValueError(f"Feature {label!r} of {name!r} is no class label.")
+    return key, None
+
+
 def _from_records(
-    name: str, split: str, info: Any, features: Any, classes: tuple[str, ...] | None
+    name: str,
+    split: str,
+    info: Any,
+    features: Any,
+    key: str,
+    label: str | None,
+    audio: bool,
 ) -> Source:
-    """Images and labels by the places of their records, of a set of any size."""
+    """Examples and labels by the places of their records, of a set of any size."""
     import tensorflow_datasets as tfds
 
     parts = info.file_instructions
@@ -132,12 +207,29 @@ def _from_records(
         return alone.deserialize_example(read(index), decoders=decoders)[key]
 
     def encoded(index: tf.Tensor) -> tf.Tensor:
-        return feature("image", index, image=tfds.decode.SkipDecoding())
+        return feature(key, index, **{key: tfds.decode.SkipDecoding()})
 
-    labels = None
-    if classes is not None:
-        labels = records.ReadLabels(lambda i: feature("label", i), len(found))
-    return from_files(name, split, len(found), encoded, labels, classes, found.where)
+    labels = classes = None
+    if label is not None:
+        labels = records.ReadLabels(lambda i: feature(label, i), len(found))
+        classes = tuple(features[label].names)
+    count, where = len(found), found.where
+    if not audio:
+        return from_files(name, split, count, encoded, labels, classes, where)
+
+    def read_audio(index: tf.Tensor) -> tf.Tensor:
+        return _int16(feature(key, index))
+
+    return Source(
+        name, split, count, None, read_audio, labels, classes, where=where, kind="audio"
+    )
+
+
+def _int16(waveform: tf.Tensor) -> tf.Tensor:
+    """A recording as 16 bits, in which it is kept whatever the feature's type."""
+    if waveform.dtype.is_floating:
+        waveform = tf.round(tf.clip_by_value(waveform, -1.0, 1.0) * (2.0**15 - 1))
+    return tf.ensure_shape(tf.cast(waveform, tf.int16), [None])
 
 
 def _take(part: Any) -> int | None:

@@ -1,17 +1,36 @@
 """What every encoder is: images in, features out, normalisation inside."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
+
+
+def kind(encoder: keras.Model) -> str:
+    """What an encoder takes, `image` or `audio`; a foreign model says nothing."""
+    return getattr(encoder, "takes", "image")
+
+
+def example_shape(encoder: keras.Model, size: int) -> tuple[int, ...]:
+    """Shape of one example for an encoder.
+
+    Args:
+        encoder: The encoder.
+        size: Side of an image in pixels, or length of a recording in samples.
+    """
+    return (size,) if kind(encoder) == "audio" else (size, size, 3)
 
 
 class Encoder(keras.Model):
     """Maps `(n, h, w, 3)` images in [0, 1] to `(n, feature_dim)` float32 features.
 
     Subclasses define `maps`. Normalisation is the first thing an encoder does, in
-    float32, so that views and serving need none.
+    float32, so that views and serving need none. An encoder of something else than
+    images is a Keras model of its own, with `takes`, `feature_dim` and `get_config`.
+
+    Class attributes:
+        takes: `image`, or `audio` for waveforms `(n, samples)` in [-1, 1].
 
     Args:
         mean: Subtracted from each channel.
@@ -19,6 +38,7 @@ class Encoder(keras.Model):
         **kwargs: `name`, `dtype` and the like, for `keras.Model`.
     """
 
+    takes: ClassVar[str] = "image"
     feature_dim: int
 
     def __init__(

@@ -41,11 +41,12 @@ class ResidualEncoder(Encoder):
         sk_ratio: If positive, width of selective kernels' descriptions relative to
             that of their convolution; the stem and the shortcuts are then those of
             ResNet-D (SimCLRv2: 0.0625).
+        norm: `batch`, `layer` (over the channels of each pixel) or `none`.
         **kwargs: For `Encoder`.
 
     Raises:
-        ValueError: If `stem` or `variant` is unknown, or `sk_ratio` is out of range
-            or given to basic blocks.
+        ValueError: If `stem`, `variant` or `norm` is unknown, or `sk_ratio` is out of
+            range, or given to basic blocks or with another norm than `batch`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ResidualEncoder(Encoder):
         zero_gamma: bool = True,
         variant: str = "simclr",
         sk_ratio: float = 0.0,
+        norm: str = "batch",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,8 +72,9 @@ class ResidualEncoder(Encoder):
                 f"variant must be one of {', '.join(_VARIANTS)}; got {variant!r}."
             )
         self.stem_kind, self.variant, self.sk_ratio = stem, variant, sk_ratio
+        self.norm = norm
         size, stem_stride = stems[stem]
-        policy: dict[str, Any] = {"dtype": self.dtype_policy}
+        policy: dict[str, Any] = {"dtype": self.dtype_policy, "norm": norm}
         if sk_ratio and stem == "imagenet":
             self.stem = DeepStem(stem_width, name="stem", **policy)
         else:
@@ -131,12 +134,15 @@ class ResNet(ResidualEncoder):
             of PyTorch.
         sk_ratio: Positive for selective kernels and ResNet-D stem and shortcuts, from
             depth 50 on; 0.0625 in SimCLRv2 (https://arxiv.org/abs/2006.10029).
-        blocks: Blocks of the four stages, in place of the depth's own.
+        blocks: Blocks of the stages, in place of the depth's own; there may be fewer
+            than four.
+        norm: `batch`, `layer` (over the channels of each pixel) or `none`.
         **kwargs: `mean`, `std`, `name`.
 
     Raises:
-        ValueError: If `depth`, `stem` or `variant` is unknown, there are not four
-            numbers of blocks, or `sk_ratio` is out of range or needs more depth.
+        ValueError: If `depth`, `stem`, `variant` or `norm` is unknown, there are more
+            than four stages, or `sk_ratio` is out of range or needs more depth or the
+            norm `batch`.
     """
 
     def __init__(
@@ -147,6 +153,7 @@ class ResNet(ResidualEncoder):
         variant: str = "simclr",
         sk_ratio: float = 0.0,
         blocks: Sequence[int] | None = None,
+        norm: str = "batch",
         **kwargs: Any,
     ) -> None:
         if depth not in _BLOCKS:
@@ -154,21 +161,23 @@ class ResNet(ResidualEncoder):
                 f"ResNet depth must be one of {', '.join(map(str, _BLOCKS))}; "
                 f"got {depth}."
             )
-        if blocks is not None and (len(blocks) != 4 or min(blocks) < 1):
+        if blocks is not None and (not 1 <= len(blocks) <= 4 or min(blocks) < 1):
             raise ValueError(
-                f"blocks needs four positive numbers, one a stage; got {blocks}."
+                f"blocks needs one to four positive numbers, one a stage; got {blocks}."
             )
         self.depth, self.width = depth, width
         self.blocks = None if blocks is None else tuple(blocks)
+        counts = self.blocks or _BLOCKS[depth]
         super().__init__(
-            blocks=self.blocks or _BLOCKS[depth],
-            widths=[round(width * 64 * 2**i) for i in range(4)],
-            strides=(1, 2, 2, 2),
+            blocks=counts,
+            widths=[round(width * 64 * 2**i) for i in range(len(counts))],
+            strides=(1, 2, 2, 2)[: len(counts)],
             stem_width=round(width * 64),
             bottleneck=depth >= 50,
             stem=stem,
             variant=variant,
             sk_ratio=sk_ratio,
+            norm=norm,
             **{"name": "resnet", **kwargs},
         )
 
@@ -181,6 +190,7 @@ class ResNet(ResidualEncoder):
             "variant": self.variant,
             "sk_ratio": self.sk_ratio,
             "blocks": self.blocks,
+            "norm": self.norm,
         }
 
 
@@ -196,10 +206,12 @@ class SmallResNet(ResidualEncoder):
         widths: Width of each stage.
         stem_width: Channels of the stem.
         stem: `cifar` (3x3 of stride 1) or `strided` (3x3 of stride 2).
+        norm: `batch`, `layer` (over the channels of each pixel) or `none`.
         **kwargs: `mean`, `std`, `name`.
 
     Raises:
-        ValueError: If `blocks` and `widths` differ in length or `stem` is unknown.
+        ValueError: If `blocks` and `widths` differ in length or `stem` or `norm` is
+            unknown.
     """
 
     def __init__(
@@ -208,6 +220,7 @@ class SmallResNet(ResidualEncoder):
         widths: Sequence[int] = (32, 64, 128),
         stem_width: int = 16,
         stem: str = "cifar",
+        norm: str = "batch",
         **kwargs: Any,
     ) -> None:
         if len(blocks) != len(widths):
@@ -226,6 +239,7 @@ class SmallResNet(ResidualEncoder):
             stem=stem,
             # A short run has no time for branches to grow from 0.
             zero_gamma=False,
+            norm=norm,
             **{"name": "small_resnet", **kwargs},
         )
 
@@ -236,4 +250,5 @@ class SmallResNet(ResidualEncoder):
             "widths": self.widths,
             "stem_width": self.stem_width,
             "stem": self.stem_kind,
+            "norm": self.norm,
         }

@@ -33,7 +33,8 @@ class EvaluationData:
     Args:
         train: What probes learn from.
         test: What they are scored on, never chosen on.
-        size: Side of the images that an encoder sees, pixels.
+        size: Side of the images that an encoder sees, pixels; of recordings their
+            length, samples.
         train_limit: Takes an evenly spread part of so many train images.
         test_limit: The same for test.
         batch_size: Images encoded at a time.
@@ -61,7 +62,8 @@ class EvaluationData:
         """Features of both splits; those of the last encoder are kept.
 
         Args:
-            encode: Maps `(n, size, size, 3)` floats in [0, 1] to `(n, d)`.
+            encode: Maps `(n, size, size, 3)` floats in [0, 1] to `(n, d)`; of
+                recordings `(n, size)` floats in [-1, 1].
         """
         if self._features is None or self._of is not encode:
             _, classes = self.train.need_labels("An evaluation")
@@ -97,7 +99,7 @@ class EvaluationData:
             "train": one(self.train, self.train_limit),
             "test": one(self.test, self.test_limit),
             "image_size": self.size,
-            "preprocessing": "middle square, resized with antialiasing where larger",
+            "preprocessing": _PREPROCESSING[self.train.kind],
         }
 
     def _split(
@@ -113,6 +115,12 @@ class EvaluationData:
         return features, labels[index]
 
 
+_PREPROCESSING = {
+    "image": "middle square, resized with antialiasing where larger",
+    "audio": "middle window, zeros at the end where shorter",
+}
+
+
 def raw_pixels(images: tf.Tensor) -> tf.Tensor:
     """Pixels as features, the baseline that needs no encoder.
 
@@ -122,6 +130,34 @@ def raw_pixels(images: tf.Tensor) -> tf.Tensor:
     if images.shape[1] > 32:
         images = tf.image.resize(images, [32, 32], method="area")
     return tf.reshape(images, [tf.shape(images)[0], -1])
+
+
+def spectrum(waveforms: tf.Tensor) -> tf.Tensor:
+    """Mean log spectrum as features, the baseline of recordings.
+
+    Of Hann windows of 256 samples, half overlapping, as far as the recording reaches:
+    zeros at its end do not count.
+
+    Args:
+        waveforms: `(n, samples)` floats in [-1, 1].
+
+    Returns:
+        `(n, 129)` float32: mean of the logarithm of each frequency's amplitude.
+    """
+    frames = tf.abs(tf.signal.stft(waveforms, 256, 128, pad_end=True))
+    places = tf.range(1, tf.shape(waveforms)[1] + 1)
+    end = tf.reduce_max(tf.where(waveforms != 0, places, 0), axis=1)
+    heard = tf.range(tf.shape(frames)[1]) * 128 < end[:, None]
+    heard = tf.cast(heard, tf.float32)[..., None]
+    count = tf.maximum(tf.reduce_sum(heard, axis=1), 1.0)
+    return tf.reduce_sum(tf.math.log(frames + 1e-4) * heard, axis=1) / count
+
+
+# What needs no encoder, by the kind of data: its name and the function.
+RAW: dict[str, tuple[str, Encode]] = {
+    "image": ("raw_pixels", raw_pixels),
+    "audio": ("spectrum", spectrum),
+}
 
 
 def frozen(encoder: Any) -> Encode:

@@ -1,18 +1,23 @@
-"""SavedModel of an encoder: images of any size in, features out."""
+"""SavedModel of an encoder: images of any size, or recordings, in, features out."""
 
 import os
 import pathlib
 import shutil
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from keras_ssl.core import weights_file
 from keras_ssl.core.tracing import named_variables
-from keras_ssl.data.pipeline import square
+from keras_ssl.data.pipeline import amplitudes, square
+from keras_ssl.encoders.base import kind
 
 # Beside the SavedModel, so that a run can start from an export.
 WEIGHTS = "keras_ssl_encoder.npz"
+
+# What maps a signature's input to features, and the input.
+Endpoint = tuple[Callable[[tf.Tensor], dict[str, tf.Tensor]], tf.TensorSpec]
 
 
 def export(
@@ -24,11 +29,15 @@ def export(
     `serving_default`, `images`: `(n, h, w, 3)` uint8 of any size;
     `serve_float`, `images`: the same as floats in [0, 1];
     `serve_image_bytes`, `image_bytes`: `(n,)` encoded JPEG, PNG, GIF or BMP images.
+    Of an encoder of recordings: `serving_default`, `waveforms`: `(n, samples)` int16 of
+    any length, shorter ones followed by zeros;
+    `serve_float`, `waveforms`: the same as floats in [-1, 1].
 
     Args:
         encoder: A built encoder.
         path: Folder to make.
-        size: Side that images are brought to before they are encoded.
+        size: Side that images are brought to before they are encoded; recordings are
+            encoded whole.
         meta: What `weights_file` keeps beside the weights.
 
     Raises:
@@ -37,11 +46,25 @@ def export(
     path = pathlib.Path(path)
     if path.exists():
         raise ValueError(f"{path} exists; give another --out, or remove it first.")
-    images = {
-        "serving_default": tf.TensorSpec([None, None, None, 3], tf.uint8, "images"),
-        "serve_float": tf.TensorSpec([None, None, None, 3], tf.float32, "images"),
-    }
+    found = (
+        _of_audio(encoder) if kind(encoder) == "audio" else _of_images(encoder, size)
+    )
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    archive = keras.export.ExportArchive()
+    archive.track(encoder)
+    for name, (features, spec) in found.items():
+        archive.add_endpoint(name, features, input_signature=[spec])
+    try:
+        archive.write_out(str(aside), verbose=False)
+        weights_file.save(
+            aside / WEIGHTS, weights_file.values(named_variables(encoder)), meta
+        )
+        aside.rename(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
+
+def _of_images(encoder: keras.Model, size: int) -> dict[str, Endpoint]:
     def features(x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"features": encoder(square(x, size), training=False)}
 
@@ -55,21 +78,22 @@ def export(
         batch = tf.map_fn(one, image_bytes, fn_output_signature=spec)
         return {"features": encoder(batch, training=False)}
 
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    archive = keras.export.ExportArchive()
-    archive.track(encoder)
-    for name, spec in images.items():
-        archive.add_endpoint(name, features, input_signature=[spec])
-    archive.add_endpoint(
-        "serve_image_bytes",
-        from_bytes,
-        input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")],
-    )
-    try:
-        archive.write_out(str(aside), verbose=False)
-        weights_file.save(
-            aside / WEIGHTS, weights_file.values(named_variables(encoder)), meta
-        )
-        aside.rename(path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shape = [None, None, None, 3]
+    return {
+        "serving_default": (features, tf.TensorSpec(shape, tf.uint8, "images")),
+        "serve_float": (features, tf.TensorSpec(shape, tf.float32, "images")),
+        "serve_image_bytes": (
+            from_bytes,
+            tf.TensorSpec([None], tf.string, "image_bytes"),
+        ),
+    }
+
+
+def _of_audio(encoder: keras.Model) -> dict[str, Endpoint]:
+    def features(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"features": encoder(amplitudes(x), training=False)}
+
+    return {
+        name: (features, tf.TensorSpec([None, None], dtype, "waveforms"))
+        for name, dtype in (("serving_default", tf.int16), ("serve_float", tf.float32))
+    }

@@ -15,17 +15,20 @@ class LayerNorm(keras.layers.Layer):
 
     Args:
         epsilon: Added to the variance; timm's by default, where Keras has 1e-3.
+        zero_gamma: Whether the scale starts at 0.
         **kwargs: For `keras.layers.Layer`.
 
     Input shape: `(..., d)`.
     Output shape: the same.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    def __init__(
+        self, epsilon: float = 1e-6, zero_gamma: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if epsilon <= 0.0:
             raise ValueError(f"epsilon must be positive, got {epsilon}.")
-        self.epsilon = epsilon
+        self.epsilon, self.zero_gamma = epsilon, zero_gamma
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         def weight(name: str, start: str) -> keras.Variable:
@@ -33,7 +36,8 @@ class LayerNorm(keras.layers.Layer):
                 shape=(input_shape[-1],), name=name, initializer=start, autocast=False
             )
 
-        self.gamma, self.beta = weight("gamma", "ones"), weight("beta", "zeros")
+        self.gamma = weight("gamma", "zeros" if self.zero_gamma else "ones")
+        self.beta = weight("beta", "zeros")
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         wide = tf.cast(x, tf.float32)
@@ -44,4 +48,8 @@ class LayerNorm(keras.layers.Layer):
         return tf.cast(y * self.gamma.value + self.beta.value, x.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "zero_gamma": self.zero_gamma,
+        }

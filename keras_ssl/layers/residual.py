@@ -17,16 +17,19 @@ class DeepStem(keras.layers.Layer):
 
     Args:
         width: Channels of the last convolution; the other two have half as many.
+        norm: As for `ConvNorm`.
 
     Input shape: `(n, h, w, c)`.
     Output shape: `(n, ceil(h / 2), ceil(w / 2), width)`.
     """
 
-    def __init__(self, width: int, **kwargs: Any) -> None:
+    def __init__(self, width: int, norm: str = "batch", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.width = width
+        self.width, self.norm = width, norm
         self.convs = [
-            ConvNorm(w, 3, strides, name=f"conv{i + 1}", dtype=self.dtype_policy)
+            ConvNorm(
+                w, 3, strides, norm=norm, name=f"conv{i + 1}", dtype=self.dtype_policy
+            )
             for i, (w, strides) in enumerate(
                 ((width // 2, 2), (width // 2, 1), (width, 1))
             )
@@ -44,7 +47,7 @@ class DeepStem(keras.layers.Layer):
         return x
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width}
+        return {**super().get_config(), "width": self.width, "norm": self.norm}
 
 
 @keras.saving.register_keras_serializable("keras_ssl")
@@ -60,12 +63,13 @@ class ResidualBlock(keras.layers.Layer):
         zero_gamma: Whether the branch starts at 0, so that the block is its shortcut.
         sk_ratio: If positive, the 3x3 convolution of a bottleneck selects its kernel
             and the shortcut averages 2x2 pixels before it projects (SimCLRv2).
+        norm: As for `ConvNorm`; only `batch` where a kernel is selected.
 
     Input shape: `(n, h, w, c)`.
     Output shape: `(n, ceil(h / strides), ceil(w / strides), width or 4 * width)`.
 
     Raises:
-        ValueError: If `sk_ratio` is given to a basic block.
+        ValueError: If `sk_ratio` is given to a basic block or with another norm.
     """
 
     def __init__(
@@ -76,19 +80,23 @@ class ResidualBlock(keras.layers.Layer):
         project: bool = False,
         zero_gamma: bool = True,
         sk_ratio: float = 0.0,
+        norm: str = "batch",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if sk_ratio and norm != "batch":
+            raise ValueError(f"sk_ratio={sk_ratio} needs norm 'batch', got {norm!r}.")
         if sk_ratio and not bottleneck:
             raise ValueError(
                 f"sk_ratio={sk_ratio} needs bottleneck blocks (depth 50 and more)."
             )
         self.width, self.strides = width, strides
         self.bottleneck, self.project = bottleneck, project
-        self.zero_gamma, self.sk_ratio = zero_gamma, sk_ratio
+        self.zero_gamma, self.sk_ratio, self.norm = zero_gamma, sk_ratio, norm
         out = 4 * width if bottleneck else width
         self.out_width = out
-        policy: dict[str, Any] = {"dtype": self.dtype_policy}
+        selects: dict[str, Any] = {"dtype": self.dtype_policy}
+        policy = {**selects, "norm": norm}
         last = {**policy, "activate": False, "zero_gamma": zero_gamma}
         if not bottleneck:
             self.branch = [
@@ -98,7 +106,7 @@ class ResidualBlock(keras.layers.Layer):
         else:
             self.branch = [
                 ConvNorm(width, 1, name="conv1", **policy),
-                SelectiveKernel(width, strides, sk_ratio, name="conv2", **policy)
+                SelectiveKernel(width, strides, sk_ratio, name="conv2", **selects)
                 if sk_ratio
                 else ConvNorm(width, 3, strides, name="conv2", **policy),
                 ConvNorm(out, 1, name="conv3", **last),
@@ -137,6 +145,7 @@ class ResidualBlock(keras.layers.Layer):
             "project": self.project,
             "zero_gamma": self.zero_gamma,
             "sk_ratio": self.sk_ratio,
+            "norm": self.norm,
         }
 
 

@@ -1,11 +1,12 @@
 """Floor 1: pure loss functions, no state; this module is the public list."""
 
 from keras_ssl.losses.contrastive import nt_xent, nt_xent_accuracy
-from keras_ssl.losses.in_batch import cpc_accuracy, cpc_info_nce, moco_v3
+from keras_ssl.losses.in_batch import moco_v3
 from keras_ssl.losses.margin import contrastive_pair, pair_distances
 from keras_ssl.losses.masked import mae, patch_statistics
 from keras_ssl.losses.noise import nce
 from keras_ssl.losses.pairs import dissimilar_pairs
+from keras_ssl.losses.predictive import cpc_accuracy, cpc_info_nce
 from keras_ssl.losses.pretext import rotation, rotation_accuracy
 from keras_ssl.losses.prototypes import (
     deepcluster_v2,

@@ -59,3 +59,33 @@ def unpatchify(
     x = tf.reshape(patches, [-1, rows, columns, patch_size, patch_size, channels])
     x = tf.transpose(x, [0, 1, 3, 2, 4, 5])
     return tf.reshape(x, [-1, rows * patch_size, columns * patch_size, channels])
+
+
+def overlapping_patches(images: tf.Tensor, patch_size: int, stride: int) -> tf.Tensor:
+    """Cuts images into a grid of patches that may overlap (CPC).
+
+    Args:
+        images: `(n, h, w, c)`, at least `patch_size` on each side.
+        patch_size: Side of a patch, pixels.
+        stride: From a patch to the next, pixels. What is left at the far sides, less
+            than a stride, is in no patch.
+
+    Returns:
+        `(n, rows, columns, patch_size, patch_size, c)`, where there are
+        `(h - patch_size) // stride + 1` rows, and as many columns for `w`.
+
+    Raises:
+        ValueError: If the images are smaller than a patch.
+    """
+    _, height, width, _ = images.shape
+    if min(height, width) < patch_size:
+        raise ValueError(
+            f"Images of {height} x {width} pixels are smaller than a patch of "
+            f"{patch_size}; give larger views or smaller patches."
+        )
+    rows, columns = (
+        tf.range(0, side - patch_size + 1, stride)[:, None] + tf.range(patch_size)
+        for side in (height, width)
+    )
+    x = tf.gather(tf.gather(images, rows, axis=1), columns, axis=3)
+    return tf.transpose(x, [0, 1, 3, 2, 4, 5])

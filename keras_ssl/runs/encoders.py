@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_ssl.callbacks.checkpoint import checkpoints
 from keras_ssl.core import console, registry, run_dir, weights_file
 from keras_ssl.core.tracing import named_variables
+from keras_ssl.encoders.base import example_shape
 from keras_ssl.export.saved_model import WEIGHTS
 
 
@@ -46,7 +47,7 @@ def build(meta: dict[str, Any]) -> keras.Model:
     encoder = kind.from_config(config)
     size = meta["image_size"]
     # Weights are made by a first call; symbols would not reach every custom layer.
-    encoder(tf.zeros([1, size, size, 3]), training=False)
+    encoder(tf.zeros([1, *example_shape(encoder, size)]), training=False)
     return encoder
 
 

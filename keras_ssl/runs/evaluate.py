@@ -1,7 +1,7 @@
 """Scores a finished run or an export on any labelled source."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,10 +10,11 @@ import tensorflow as tf
 from keras_ssl.callbacks.online_evaluation import result
 from keras_ssl.core import registry, run_dir
 from keras_ssl.data import sources
-from keras_ssl.evaluation.data import Encode, EvaluationData, frozen, raw_pixels
+from keras_ssl.evaluation.data import RAW, Encode, EvaluationData, frozen
 from keras_ssl.runs import encoders
 
-SUBJECTS = ("encoder", "random_init", "raw_pixels")
+_RAW = dict(RAW.values())
+SUBJECTS = ("encoder", "random_init", *_RAW)
 
 
 def evaluate(
@@ -30,7 +31,8 @@ def evaluate(
     Args:
         path: A run directory or an exported SavedModel.
         evaluations: Registered names.
-        subjects: Of `encoder`, `random_init` and `raw_pixels`.
+        subjects: Of `encoder`, `random_init` and `raw_pixels`, or `spectrum` where
+            data are recordings.
         data: A labelled source; what the run trained on if None.
         data_dir: Where TFDS keeps data; the run's own if None.
         train_split: Split that probes learn from.
@@ -62,6 +64,12 @@ def evaluate(
         sources.open_source(name, split, data_dir or record.get("data_dir"))
         for split in (train_split, test_split)
     )
+    for subject in subjects:
+        if subject in _RAW and subject != RAW[train.kind][0]:
+            raise ValueError(
+                f"{subject!r} is no baseline of {train.kind} data, whose baseline is "
+                f"{RAW[train.kind][0]!r}."
+            )
     both = EvaluationData(train, test, meta["image_size"])
     rows = []
     for subject in subjects:
@@ -73,17 +81,15 @@ def evaluate(
 
 
 def _subject(name: str, path: pathlib.Path, meta: dict[str, Any]) -> Encode:
-    makers: dict[str, Callable[[], Encode]] = {
-        "raw_pixels": lambda: raw_pixels,
-        "random_init": lambda: frozen(encoders.build(meta)),
-        "encoder": lambda: _trained(path),
-    }
-    return makers[name]()
+    if name in _RAW:
+        return _RAW[name]
+    return frozen(encoders.build(meta)) if name == "random_init" else _trained(path)
 
 
 def _trained(path: pathlib.Path) -> Encode:
     """A run's encoder; of an export the SavedModel itself, not a copy of it."""
     if (path / "saved_model.pb").exists():
         serve = tf.saved_model.load(str(path)).signatures["serve_float"]
-        return lambda images: serve(images=images)["features"]
+        (name,) = serve.structured_input_signature[1]
+        return lambda examples: serve(**{name: examples})["features"]
     return frozen(encoders.load(path)[0])

@@ -13,6 +13,7 @@ from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
 from keras_ssl.core import config, console, distribute, run_dir, usage
 from keras_ssl.data import pipeline, sources
+from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method
 from keras_ssl.runs import counts, encoders, optimizing, records, rehearsal, train
@@ -119,6 +120,10 @@ class _Plan:
         if source is None:
             return False
         self.source = source
+        takes = kind(given.method.encoder)
+        self._attempt(sources.check_kind, source, takes, needed=True)
+        if self.stuck and source.kind != takes:
+            return False
         size = given.batch_size
         per_epoch = self._attempt(pipeline.steps_per_epoch, source, size, needed=True)
         self.per_epoch = max(1, per_epoch or 1)

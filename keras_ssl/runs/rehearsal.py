@@ -16,7 +16,7 @@ from keras_ssl.core import distribute, weights_file
 from keras_ssl.core.flops import Flops, of_graph
 from keras_ssl.core.tracing import named_optimizer_variables, named_variables
 from keras_ssl.data import pipeline
-from keras_ssl.evaluation.data import EvaluationData, frozen, raw_pixels
+from keras_ssl.evaluation.data import RAW, EvaluationData, frozen
 from keras_ssl.methods.base import Method
 
 STEPS = 20
@@ -191,11 +191,11 @@ def score(
         data.forget()
         return time.perf_counter() - begun
 
-    pixels, trained = run("raw_pixels", raw_pixels, part), run("encoder", encode, part)
+    raw, trained = run(*RAW[whole.train.kind], part), run("encoder", encode, part)
     between = run("encoder", encode, few) if evaluation.every_epochs else 0.0
     width = max(3 * 32 * 32, int(features.shape[-1]))
     return Scoring(
-        before=(pixels + trained) / share,
+        before=(raw + trained) / share,
         between=between,
         after=trained / share,
         # Once as they come, once in one piece, once standardised.

@@ -18,6 +18,7 @@ from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
 from keras_ssl.data.partners import Partners
+from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
 from keras_ssl.runs import encoders, optimizing, records
@@ -77,7 +78,8 @@ def train(
         terms: Losses that are added to the method's, such as `@Term()`.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
-        callbacks: Further Keras callbacks.
+        callbacks: Further Keras callbacks; their `open(directory, evaluation data,
+            writer)`, if any, is called before training where there are labels.
         log_every_steps: Steps between lines of `metrics.jsonl`.
         steps_per_execution: Steps between returns to Python.
         max_corrupt: Greatest share of images that may be unreadable, in [0, 1]; others
@@ -100,6 +102,7 @@ def train(
     if launch.init_from:
         encoders.read(launch.init_from)
     source = sources.open_source(data, split, launch.data_dir)
+    sources.check_kind(source, kind(method.encoder))
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
     divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch, source.count)
@@ -144,6 +147,7 @@ def train(
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
     hooks = [saver, logger, *callbacks, *([drawn] if distribute.is_chief() else [])]
+    _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
     with record.watch(), source.unreadable.explained():
         if scored is not None and whole is not None:
@@ -167,6 +171,18 @@ def train(
             draw_curves(launch.run_dir)
     logger.writer.flush()
     return record.end(saver, logger, scored, time.perf_counter() - begun)
+
+
+def _open(
+    callbacks: Sequence[keras.callbacks.Callback],
+    launch: Launch,
+    whole: EvaluationData | None,
+    logger: Recorder,
+) -> None:
+    """Tells callbacks that ask for it what the run is scored on, such as TSNE."""
+    for callback in callbacks:
+        if whole is not None and hasattr(callback, "open"):
+            callback.open(launch.run_dir, whole, logger.writer)
 
 
 def _fit(

@@ -222,7 +222,7 @@ def test_an_encoder_made_from_the_config_takes_the_weights():
         (lambda: ResNet(19), "depth must be one of 18, 34, 50, .*; got 19"),
         (lambda: ResNet(stem="big"), "stem must be one of imagenet, cifar.*got 'big'"),
         (lambda: ResNet(variant="v2"), "variant must be one of simclr, torchvision"),
-        (lambda: ResNet(50, blocks=(1, 2)), r"blocks needs four .*got \(1, 2\)"),
+        (lambda: ResNet(50, blocks=(1, 0)), r"blocks needs one to four .*got \(1, 0\)"),
         (lambda: ResNet(18, sk_ratio=0.1), r"sk_ratio=0.1 needs bottleneck blocks"),
         (lambda: ResNet(50, sk_ratio=2.0), r"sk_ratio must be in \(0, 1\], got 2.0"),
         (lambda: SmallResNet((1, 1), (8,)), r"entry for each stage.*\(1, 1\).*\(8,\)"),
