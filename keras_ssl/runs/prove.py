@@ -1,5 +1,6 @@
 """The proof that methods learn: the same budget for all, run by run, resumable."""
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Sequence
@@ -145,7 +146,9 @@ def _run_all(jobs: Sequence[Job], record: pathlib.Path) -> int:
             ending = f"{'finished' if trained else 'was finished'}: {_scores(job)}"
         if trained:
             times.append(time.perf_counter() - begun)
-            prove_table.write(record)
+            # What is wrong with a record is an error at the end; the rest goes on.
+            with contextlib.suppress(ValueError):
+                prove_table.write(record)
         left = [other for other in jobs[place:] if not other.finished]
         hence = len(left) * sum(times) / max(1, len(times))
         about = f", about {console.duration(hence)}" if times and left else ""

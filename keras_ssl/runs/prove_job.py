@@ -17,6 +17,7 @@ from keras_ssl.runs import prove_records, records
 LOG = "log.txt"
 # Lines of metrics.jsonl that a record keeps.
 MOST_METRICS = 100
+_KEPT = (run_dir.EVALUATIONS, run_dir.CONFIG, run_dir.OPERATIVE, run_dir.PICTURES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ def keep(job: Job, error: str = "") -> None:
     thinned = thin(rows, content.get("resumed_at", []))
     lines = "".join(json.dumps(row) + "\n" for row in thinned)
     run_dir.write_text(job.record / run_dir.METRICS, lines)
-    for name in (run_dir.EVALUATIONS, run_dir.OPERATIVE, run_dir.PICTURES):
+    for name in _KEPT:
         if (job.folder / name).exists():
             (job.record / name).write_bytes((job.folder / name).read_bytes())
     # Last: a record with this file is complete.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import scipy.stats
 
-from keras_ssl.core import gin_text, run_dir
+from keras_ssl.core import config, gin_text, run_dir
 
 PROOF = "proof.json"
 FAILURE = "failure.json"
@@ -112,13 +112,16 @@ class Run:
         ) or (peak.get("process", 0))
 
     @property
+    def recipe(self) -> str:
+        """All that was bound."""
+        path = self.folder / run_dir.CONFIG
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    @property
     def views(self) -> str:
         """What makes its views, as its recipe calls it."""
-        text = (self.folder / run_dir.OPERATIVE).read_text(encoding="utf-8")
-        for binding in gin_text.read(text):
-            if (binding.part, binding.name) == ("train", "views"):
-                return gin_text.show(binding.value).removeprefix("@")
-        return ""
+        bound = (b for b in gin_text.read(self.recipe) if str(b) == "train.views")
+        return next((gin_text.show(b.value).removeprefix("@") for b in bound), "")
 
 
 def read(method: str, folder: pathlib.Path) -> Run:
@@ -234,6 +237,9 @@ def tables(folder: pathlib.Path) -> list[Table]:
     Returns:
         Tables, that with most methods first. Runs whose encoder, data, epochs,
         precision or evaluation differ never share one.
+
+    Raises:
+        ValueError: If a record is incomplete, or a method's seeds differ in its recipe.
     """
     found: dict[str, Table] = {}
     for path in sorted(folder.glob(f"*/seed*/{run_dir.RUN}"), key=_by_seed):
@@ -242,7 +248,14 @@ def tables(folder: pathlib.Path) -> list[Table]:
         run = read(path.parts[-3], path.parent)
         key = json.dumps(run.protocol, sort_keys=True)
         table = found.setdefault(key, Table(run.protocol, {}))
-        table.methods.setdefault(run.method, []).append(run)
+        seeds = table.methods.setdefault(run.method, [])
+        if seeds and (changed := config.differences(seeds[0].recipe, run.recipe)):
+            raise ValueError(
+                f"{run.folder} is not of the recipe of {seeds[0].folder.name}: "
+                f"{'; '.join(changed[:3])}. Remove the older record and its run, and "
+                "run it anew."
+            )
+        seeds.append(run)
     return sorted(found.values(), key=lambda table: -len(table.methods))
 
 

@@ -43,7 +43,7 @@ def write(folder, method="simclr", seed=0, knn=0.5, linear=0.6, **changes):
         "resumed_at": [],
     } | changes
     run_dir.write_json(record / run_dir.RUN, content)
-    (record / run_dir.OPERATIVE).write_text("train.views = @SimCLRViews()\n")
+    (record / run_dir.CONFIG).write_text("train.views = @SimCLRViews()\n")
     scores = {
         "encoder": (knn, linear),
         "random_init": (0.2, 0.3),
@@ -195,6 +195,14 @@ def test_a_baseline_of_another_protocol_is_an_error(proof):
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (record / run_dir.EVALUATIONS).write_text(text)
     with pytest.raises(ValueError, match=r"raw_pixels.*test\.images: 50, 49"):
+        prove_records.tables(proof)
+
+
+def test_seeds_of_differing_recipes_are_an_error(proof):
+    write(proof)
+    record = write(proof, seed=1)
+    (record / run_dir.CONFIG).write_text("train.views = @BYOLViews()\n")
+    with pytest.raises(ValueError, match=r"@SimCLRViews, is now @BYOLViews"):
         prove_records.tables(proof)
 
 
