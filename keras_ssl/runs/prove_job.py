@@ -136,19 +136,20 @@ def thin(
 
 def _call(command: Sequence[str], log: Any, env: dict[str, str]) -> int:
     """Runs a command; when this process is told to end, it ends that one first."""
-    with subprocess.Popen(command, stdout=log, stderr=log, env=env) as child:
-        before = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            return child.wait()
-        except BaseException:
-            child.send_signal(signal.SIGINT)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with subprocess.Popen(command, stdout=log, stderr=log, env=env) as child:
             try:
-                child.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-            raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
+                return child.wait()
+            except BaseException:
+                child.send_signal(signal.SIGINT)
+                try:
+                    child.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(*_: Any) -> None:

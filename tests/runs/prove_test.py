@@ -1,16 +1,21 @@
 """A tiny proof from end to end: killed, resumed, one recipe broken."""
 
+import collections
 import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from keras_ssl.core import config, run_dir
 from keras_ssl.runs import prove, prove_job, prove_records, prove_table, records
 from tests.readme_test import ROOT
+from tests.runs.prove_records_test import write
 
 PLUGIN = '''
 """A callback that kills its process once."""
@@ -118,7 +123,100 @@ def test_grows_run_by_run(little):
     assert call(little, "--seeds=7").returncode == 2
 
 
-def job(folder, seed=0, **changes):
+TRAINER = """#!{python}
+import json, os, pathlib, shutil, signal, sys, time
+
+words = json.loads(sys.argv[-1])
+folder = pathlib.Path(words["run_dir"])
+with open("{calls}", "a") as calls:
+    calls.write(f"{{folder.parent.name}} {{words['seed']}}\\n")
+print("step 1", flush=True)
+if folder.parent.name == "byol":
+    print(f"error: The rate of {{folder}} is wrong.")
+    sys.exit(2)
+if folder.parent.name == "mae":
+    os.kill(os.getpid(), signal.SIGKILL)
+if folder.parent.name == "rotnet":
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(60)
+for file in pathlib.Path("{template}").glob("*json*"):
+    shutil.copy(file, folder)
+run = json.loads((folder / "run.json").read_text()) | {{"seed": words["seed"]}}
+(folder / "run.json").write_text(json.dumps(run | {{"data_dir": "/home/me"}}))
+"""
+
+
+@pytest.fixture
+def trainer(tmp_path, monkeypatch):
+    """Something else in the trainer's place; says how often it was called for what."""
+    template = write(tmp_path / "template")
+    calls, script = tmp_path / "calls", tmp_path / "python"
+    calls.touch()
+    text = TRAINER.format(python=sys.executable, calls=calls, template=template)
+    script.write_text(text)
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    return lambda: collections.Counter(calls.read_text().splitlines())
+
+
+def little_proof(folder, methods, **given):
+    words = {"out": str(folder / "out"), "kept": str(folder / "kept")}
+    words |= {"bound": 0.1, "seeds": (0, 1), "precision": "float32"}
+    return prove.prove("embedded", methods=methods, **{**words, **given})
+
+
+def test_a_failure_is_recorded_and_stops_no_other(tmp_path, trainer, capsys):
+    methods = ["byol", "simclr", "mae"]
+    assert little_proof(tmp_path, methods, only_seeds=(0,)) == 1
+    kept = tmp_path / "kept" / "embedded"
+    assert prove_records.failures(kept) == {
+        ("byol", "0"): "The rate of the run is wrong.",
+        ("mae", "0"): "killed by SIGKILL",
+    }
+    assert "yes, seed 1 missing" in kept.with_name("embedded.md").read_text()
+    assert "[2/3] simclr, seed 0 finished: knn 0.500" in capsys.readouterr().err
+    record = run_dir.read_json(kept / "simclr" / "seed0" / run_dir.RUN)
+    assert record["data_dir"] is None
+
+    assert little_proof(tmp_path, methods) == 1
+    assert trainer() == {
+        "simclr 0": 1,
+        "simclr 1": 1,
+        **{f"{name} 0": 2 for name in ("byol", "mae")},
+        **{f"{name} 1": 1 for name in ("byol", "mae")},
+    }
+    text = kept.with_name("embedded.md").read_text()
+    assert "| 0, 1 | 0.500 [0.500, 0.500] |" in text
+    assert "| mae | 1 | killed by SIGKILL |" in text
+    shutil.copytree(
+        tmp_path / "out/embedded/simclr",
+        tmp_path / "out/embedded/byol",
+        dirs_exist_ok=True,
+    )
+    assert little_proof(tmp_path, ["byol"]) == 0
+    assert ("byol", "0") not in prove_records.failures(kept)
+
+
+def test_ends_its_run_when_it_is_told_to_end(tmp_path, trainer):
+    before = signal.getsignal(signal.SIGTERM)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        little_proof(tmp_path, ["rotnet", "simclr"])
+    assert time.monotonic() - begun < 30
+    assert trainer() == {"rotnet 0": 1}
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_table_only_runs_nothing(tmp_path, trainer):
+    write(tmp_path / "kept" / "embedded")
+    assert little_proof(tmp_path, ["simclr"], table_only=True) == 0
+    assert "SIMCLR" in (tmp_path / "kept" / "embedded.md").read_text()
+    assert not trainer()
+    with pytest.raises(ValueError, match=r"seeds .* are \(0, 1\); got \[7\]"):
+        little_proof(tmp_path, ["simclr"], only_seeds=(7,))
+
+
+def job(folder, seed=0):
     launch = records.Launch(pathlib.Path(), None, seed, "float32")
     files = ("methods/simclr.gin", "proofs/embedded.gin")
     return prove_job.Job("simclr", files, folder / "out", folder / "kept", launch)
