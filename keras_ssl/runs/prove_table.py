@@ -43,7 +43,7 @@ def markdown(folder: pathlib.Path) -> str:
     if found:
         parts.append(f"![Scores beside their baselines]({folder.name}.png)\n")
     for table in found:
-        parts += [f"## {_title(table)}\n", _shared(table, found[0]) + "\n"]
+        parts += [f"## {_title(table)}\n", _shared(table, found) + "\n"]
         parts.append(_lines(_rows(table, folder, proof)) + "\n")
     if failed := prove_records.failures(folder):
         parts.append("## Not finished\n")
@@ -115,8 +115,8 @@ def _title(table: Table) -> str:
     return f"{encoder['name']} on {data['source']}"
 
 
-def _shared(table: Table, first: Table) -> str:
-    """What all rows of a table have in common."""
+def _shared(table: Table, tables: list[Table]) -> str:
+    """What all rows of a table have in common, and what parts it from others."""
     shared = table.protocol
     data, tests = shared["data"], shared["evaluations"].values()
     images = {(p["train"]["images"], p["test"]["images"]) for p in tests}
@@ -126,10 +126,10 @@ def _shared(table: Table, first: Table) -> str:
         f"{shared['epochs']:g} epochs of {data['images']:,} images "
         f"(`{data['split']}`), {shared['precision']}. Scores: from {scored} images."
     )
-    changed = prove_records.differences(first.protocol, shared)
-    changed = [line for line in changed if not line.startswith("encoder.")]
+    alike = [t for t in tables if _title(t) == _title(table)]
+    changed = prove_records.differences(alike[0].protocol, shared)
     if changed:
-        text += f" Not to be compared with the first table: {'; '.join(changed)}."
+        text += f" Differs from the first table of this name: {'; '.join(changed)}."
     return text
 
 

@@ -166,8 +166,12 @@ def test_reaching_the_bound_counts_as_reached(proof):
         ({"total_steps": 16}, "epochs: 2.0, 4.0"),
         ({"steps_per_epoch": 8}, "epochs: 2.0, 1.0"),
         ({"train": 50}, "evaluations.knn.train.images: 100, 50"),
-        ({"parameters": {"encoder": 9}}, None),
-        ({"encoder": ENCODER | {"config": {"widths": [16]}}}, None),
+        ({"parameters": {"encoder": 9}}, "encoder.parameters: 1234, 9"),
+        (
+            {"encoder": ENCODER | {"config": {"widths": [16]}}},
+            "encoder.widths: [8], [16]",
+        ),
+        ({"encoder": ENCODER | {"name": "ViT"}}, "## ViT on embedded:32"),
         ({"init_from": "x"}, 'init_from: none, "x"'),
     ],
 )
@@ -179,7 +183,8 @@ def test_other_protocols_get_a_table_of_their_own(proof, changes, what):
     assert [list(table.methods) for table in found] == [["other", "simclr"], ["byol"]]
     text = prove_table.markdown(proof)
     assert text.count("| method |") == 2
-    assert what is None or what in text
+    assert what in text
+    assert text.count("Differs") == ("## ViT" not in text)
 
 
 def test_names_of_encoders_and_unread_images_do_not_part(proof):

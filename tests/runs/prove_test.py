@@ -272,7 +272,8 @@ def test_finds_recipes_by_name_path_and_family(tmp_path):
 @pytest.mark.parametrize("recipe", prove.recipes())
 def test_every_method_fits_every_protocol(recipe, protocol):
     config.parse([recipe, prove.protocol_file(protocol)])
-    assert config.value("train", "method").encoder.feature_dim in {128}
+    assert config.value("train", "method").encoder.feature_dim
+    assert config.value("train", "epochs") == {"embedded": 8, "cifar10": 16}[protocol]
     scored = config.value("train", "evaluation")
     assert scored.limits == (10_000, 10_000)
     assert scored.test_split == "test"
