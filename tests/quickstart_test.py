@@ -22,5 +22,3 @@ def test_quickstart_learns(pytestconfig, tmp_path):
     assert top1["raw_pixels"] <= 0.35
     assert top1["encoder"] >= 0.65
     assert top1["encoder"] >= 0.30 + max(top1["raw_pixels"], top1["random_init"])
-    seconds = record["seconds"]
-    assert seconds["online_evaluation"] <= 0.03 * seconds["training"]

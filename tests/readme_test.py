@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from keras_ssl.core import console, registry, run_dir
-from keras_ssl.runs import listing
+from keras_ssl.runs import listing, prove_records, prove_table
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -21,12 +21,7 @@ def quickstart():
     """The recorded run's table and how long it took."""
     folder = ROOT / "docs" / "quickstart"
     record = run_dir.read_json(folder / run_dir.RUN)
-    rows = run_dir.read_lines(folder / run_dir.EVALUATIONS)
-    last = {
-        (r["subject"], r["evaluation"]): r["top1"]
-        for r in rows
-        if r["subject"] != "encoder" or r["step"] == record["total_steps"]
-    }
+    last = {names: row["top1"] for names, row in prove_records.final(folder).items()}
     names = {
         "encoder": "trained encoder",
         "random_init": "the same, untrained",
@@ -57,12 +52,9 @@ def runs():
     raw = {}
     for folder in sorted((ROOT / "docs" / "runs").iterdir()):
         record = run_dir.read_json(folder / run_dir.RUN)
-        cells = {}
-        for row in run_dir.read_lines(folder / run_dir.EVALUATIONS):
-            if row["subject"] == "raw_pixels":
-                raw[row["evaluation"]] = row["top1"]
-            if row["step"] in (0, record["total_steps"]):
-                cells[row["subject"], row["evaluation"]] = f"{row['top1']:.3f}"
+        scores = prove_records.final(folder)
+        cells = {names: f"{row['top1']:.3f}" for names, row in scores.items()}
+        raw |= {n: row["top1"] for (s, n), row in scores.items() if s == "raw_pixels"}
         knn, linear = (
             f"{cells['encoder', name]} ({cells['random_init', name]})"
             if ("encoder", name) in cells
@@ -98,6 +90,15 @@ def generated(text):
 def test_generated_parts_are_fresh():
     text = README.read_text()
     assert generated(text) == text, "run: python tests/readme_test.py"
+
+
+def test_tables_of_proofs_are_fresh():
+    for record in (ROOT / "docs" / "proofs").glob("*/proof.json"):
+        page = record.parent.with_name(f"{record.parent.name}.md")
+        again = (
+            f"run: python tools/prove.py --protocol={record.parent.name} --table_only"
+        )
+        assert page.read_text() == prove_table.markdown(record.parent), again
 
 
 @pytest.fixture

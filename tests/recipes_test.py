@@ -10,7 +10,7 @@ RECIPES = [name for name in config.shipped() if name.startswith(("methods", "rec
 @pytest.mark.parametrize("name", config.shipped())
 def test_parses(name):
     # These come after a recipe and take macros from it.
-    after = name == "tiny.gin" or name.startswith("views/")
+    after = name == "tiny.gin" or name.startswith(("views/", "proofs/"))
     config.parse(["base.gin", name] if after else [name])
 
 

@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -98,12 +98,11 @@ class OnlineEvaluation(keras.callbacks.Callback):
             with self.writer.as_default(step):
                 tf.summary.scalar(f"{row['evaluation']}/{subject}", row["top1"])
         if subject == "encoder":
-            features = data.features(encode)
-            sample = features.test[:2000]
             with self.writer.as_default(step):
-                tf.summary.scalar("health/feature_std", metrics.feature_std(sample))
-                tf.summary.scalar("health/rankme", metrics.rankme(sample))
-            if sample.shape[1] == 2 and distribute.is_chief():
+                for name, value in row["health"].items():
+                    tf.summary.scalar(f"health/{name}", value)
+            features = data.features(encode)
+            if features.test.shape[1] == 2 and distribute.is_chief():
                 self._draw_map(features, data.test.classes or (), step)
         data.forget()
         if console.interactive():
@@ -156,10 +155,23 @@ def result(
         "step": step,
         "evaluation": registry.name_of(evaluation),
         "subject": subject,
-        **{key: float(f"{value:.6g}") for key, value in scores.items()},
+        **_rounded(scores),
+        "health": {} if subject == "raw_pixels" else _health(encode, data),
         "protocol": {
             **evaluation.protocol(),
             **data.protocol(),
             "precision": keras.config.dtype_policy().name,
         },
     }
+
+
+def _health(encode: Any, data: EvaluationData) -> dict[str, float]:
+    """Signs of collapse of an encoder, from at most 2,000 test images."""
+    sample = data.features(encode).test[:2000]
+    return _rounded(
+        {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
+    )
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(f"{float(value):.6g}") for key, value in values.items()}

@@ -109,6 +109,7 @@ class Record:
             "data_dir": launch.data_dir,
             "init_from": launch.init_from,
             "method": registry.name_of(method),
+            "family": method.family,
             "encoder": {
                 "name": registry.name_of(encoder),
                 "config": encoder.get_config(),
@@ -136,6 +137,8 @@ class Record:
         before = run_dir.read_json(self.directory / run_dir.RUN)
         resumes = bool(before) and step < self.content["total_steps"]
         self.content["resumed"] = before.get("resumed", 0) + int(resumes)
+        # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
+        self.content["resumed_at"] = before.get("resumed_at", []) + [step] * resumes
         for name in (run_dir.METRICS, run_dir.EVALUATIONS):
             run_dir.keep_lines_before(self.directory / name, step)
         self._write("running")

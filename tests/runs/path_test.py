@@ -58,7 +58,8 @@ def test_leaves_what_it_says(run):
     }
     record = run_dir.read_json(run / run_dir.RUN)
     assert record["status"] == "finished"
-    assert record["resumed"] == 0
+    assert (record["resumed"], record["resumed_at"]) == (0, [])
+    assert record["family"] == "instance discrimination"
     assert len(record["weights_digest"]) == 64
     steps = run_dir.read_lines(run / run_dir.METRICS)
     assert [row["step"] for row in steps] == list(range(1, 9))
@@ -83,6 +84,12 @@ def test_leaves_what_it_says(run):
         )
     }
     assert all(r["protocol"]["test"]["images"] == 64 for r in rows)
+    for row in rows:
+        if row["subject"] == "raw_pixels":
+            assert row["health"] == {}
+        else:
+            assert 1.0 <= row["health"]["rankme"] <= 64.0
+            assert 0.0 < row["health"]["feature_std"] < 1.5
     events = list((run / run_dir.TENSORBOARD).glob("events*"))
     tags = {
         v.tag
@@ -136,6 +143,7 @@ def test_resumes_bit_by_bit(run, tmp_path, stop):
     launch.train(str(folder), TINY, [*words, "StopAt.step = 99"], precision="float32")
     record = run_dir.read_json(folder / run_dir.RUN)
     assert record["resumed"] == 1
+    assert record["resumed_at"] == [stop // 2 * 2]
     digest = run_dir.read_json(run / run_dir.RUN)["weights_digest"]
     assert record["weights_digest"] == digest
     steps = [row["step"] for row in run_dir.read_lines(folder / run_dir.METRICS)]

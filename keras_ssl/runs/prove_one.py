@@ -1,0 +1,33 @@
+"""One run of a proof, in a process of its own: `python -m keras_ssl.runs.prove_one`."""
+
+import json
+import sys
+
+from keras_ssl.core import startup
+
+
+def main(words: str) -> int:
+    """Trains.
+
+    Args:
+        words: The arguments of `launch.train` as JSON.
+
+    Returns:
+        The exit status: 2 for an error that a user can mend, 130 for an interrupt.
+    """
+    startup.tensorflow()
+    from keras_ssl.core import config, console
+    from keras_ssl.runs import launch
+
+    try:
+        return launch.train(**json.loads(words))
+    except (ValueError, TypeError, KeyError, FloatingPointError) as error:
+        console.say(f"error: {config.explain(error)}")
+        return 2
+    except KeyboardInterrupt:
+        console.say("error: stopped.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
