@@ -60,19 +60,18 @@ class MLP(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = input_shape
-        for i, dense in enumerate(self.dense):
+        for dense, norm, width in zip(self.dense, self.norms, self.widths, strict=True):
             dense.build(shape)
-            shape = (*shape[:-1], self.widths[i])
-            if self.norms[i] is not None:
-                self.norms[i].build(shape)
+            shape = (*shape[:-1], width)
+            if norm is not None:
+                norm.build(shape)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        last = len(self.dense) - 1
-        for i, dense in enumerate(self.dense):
+        for dense, norm in zip(self.dense, self.norms, strict=True):
             x = dense(x)
-            if self.norms[i] is not None:
-                x = self.norms[i](x, training=training)
-            if i < last:
+            if norm is not None:
+                x = norm(x, training=training)
+            if dense is not self.dense[-1]:
                 x = tf.nn.relu(x)
         return x
 

@@ -45,7 +45,7 @@ class Bank(Memory):
         self.rows = clock.examples
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        width = input_shape[-1]
+        width = int(input_shape[-1] or 0)
         # As zhirongw/lemniscate.pytorch lib/NCEAverage.py: lengths below 1.
         limit = 1.0 / math.sqrt(width / 3)
         self.table = self.add_weight(

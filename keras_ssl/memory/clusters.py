@@ -60,7 +60,7 @@ class Clusters(Bank):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
-        self.width = input_shape[-1] // self.embeddings
+        self.width = int(input_shape[-1] or 0) // self.embeddings
         self.centroids = self.add_weight(
             name="centroids",
             shape=(self.heads, self.count, self.width),

@@ -89,7 +89,10 @@ class DenseCL(Method):
         queue = self.queue(keys)
         whole = losses.info_nce(queries, keys, queue, self.temperature)
         dense = losses.densecl(
-            *(outputs[name] for name in ("q_grid", "k_grid", "q_map", "k_map")),
+            outputs["q_grid"],
+            outputs["k_grid"],
+            outputs["q_map"],
+            outputs["k_map"],
             self.dense_queue(_pooled(outputs["k_grid"])),
             self.temperature,
         )

@@ -85,8 +85,10 @@ class InstDisc(Method):
         if self.noise:
             others = self._cosines(z, outputs["noise"])
             scale = self._normalizer(outputs)
-            scores = (tf.exp(x / self.temperature) / scale for x in (near, others))
-            loss = losses.nce(*scores, self.bank.rows, self.noise)
+            own_score, noise_scores = (
+                tf.exp(x / self.temperature) / scale for x in (near, others)
+            )
+            loss = losses.nce(own_score, noise_scores, self.bank.rows, self.noise)
         else:
             others = tf.matmul(z, bank, transpose_b=True)
             logits = others / self.temperature

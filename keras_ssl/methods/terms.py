@@ -50,7 +50,7 @@ class Term:
             raise ValueError(f"keys must name outputs, as ('features',); got {keys!r}.")
         self.loss, self.keys, self.weight = loss, tuple(keys), weight
         self.by_view = by_view
-        self.name = name or getattr(loss, "__name__", type(loss).__name__)
+        self.name = str(name or getattr(loss, "__name__", type(loss).__name__))
 
     def __call__(self, outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The weighted loss as `loss`, and the plain one by its name.
@@ -65,7 +65,7 @@ class Term:
                     f"{did_you_mean(key, outputs)}"
                 )
         given = [outputs[key] for key in self.keys]
-        calls = [given]
+        calls: list[Any] = [given]
         if self.by_view:
             calls = list(zip(*(tf.unstack(x, axis=1) for x in given), strict=True))
         value = tf.add_n([self._scalar(self.loss(*tensors)) for tensors in calls])
