@@ -56,7 +56,7 @@ def deepcluster(**more):
 def msn(mask_ratio=0.5):
     keras.utils.set_random_seed(0)
     encoder = ViT(8, 24, 2, 3, image_size=32)
-    momentum = fixed
+    momentum = schedules.fixed
     return MSN(
         encoder,
         MLP((32, 8)),
@@ -169,7 +169,7 @@ def test_msn_masks_one_view_by_the_examples_seeds():
 
 def test_msn_wants_a_vit_with_a_class_token():
     def build(encoder):
-        return MSN(encoder, MLP((8,)), Prototypes(4), fixed)
+        return MSN(encoder, MLP((8,)), Prototypes(4), schedules.fixed)
 
     with pytest.raises(TypeError, match="must be a ViT"):
         build(SmallResNet((8, 16), (1, 1)))
