@@ -13,15 +13,15 @@ SIDES = {
 }
 
 
-def groups(run, rows, splits):
-    """The rows of each pass, as lists."""
+def groups(run, rows, splits, first=0):
+    """The rows of each pass, as lists; the first one is row `first`."""
     seen = []
 
     def function(x):
         seen.append(np.asarray(x)[:, 0].astype(int).tolist())
         return {"twice": 2 * x, "more": tf.stack([x, x], axis=1)}
 
-    x = tf.range(rows, dtype=tf.float32)[:, None]
+    x = tf.range(first, first + rows, dtype=tf.float32)[:, None]
     out = run(function, x, splits)
     np.testing.assert_array_equal(out["twice"], 2 * x)
     np.testing.assert_array_equal(out["more"], np.stack([x, x], axis=1))
@@ -65,7 +65,7 @@ def test_statistics_are_those_of_the_group(side):
 def test_a_replicas_rows_fall_into_the_groups_of_the_whole_batch(side):
     run, _ = SIDES[side]
     whole = groups(run, 16, 2)
-    shares = [groups(lambda f, x, s, i=i: run(f, x + 8 * i, s), 8, 2) for i in (0, 1)]
+    shares = [groups(run, 8, 2, first) for first in (0, 8)]
     joined = [a + b for a, b in zip(*shares, strict=True)]
     assert joined == whole
 
