@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_ssl.core import randomness
+
 # Rows compared with all centroids at once: 4096 x 3000 cosines are 49 MB.
 _CHUNK = 4096
 
@@ -20,7 +22,7 @@ def k_means(
         rows: `(n, d)` float32 of length 1, with `n` at least `count`.
         count: Number of clusters.
         iterations: Updates of the centroids, at least 1.
-        seed: `(2,)` integers.
+        seed: `(2,)` int32.
 
     Returns:
         Centroids `(count, d)` of length 1, and for each row its cluster, `(n,)` int32.
@@ -49,13 +51,14 @@ def k_means(
 
         start = (0, tf.zeros([count, width]), tf.zeros([count]))
         _, sums, counts = tf.while_loop(lambda part, *_: part < parts, add, start)
-        drawn = tf.random.stateless_uniform(
-            [count], seed + tf.stack([0, 1000 * (i + 1)]), 0, total, tf.int32
+        drawn = tf.cast(
+            randomness.uniforms(seed[None], i + 1, count)[0] * total, tf.int32
         )
         sums = tf.where(counts[:, None] > 0, sums, tf.gather(rows, drawn))
         return tf.math.l2_normalize(sums, axis=1)
 
-    noise = tf.random.stateless_uniform([total], seed)
+    # TensorFlow's own generator gives other numbers under XLA.
+    noise = randomness.uniforms(seed[None], 0, total)[0]
     centroids = tf.gather(rows, tf.math.top_k(noise, count, sorted=False).indices)
     _, centroids = tf.while_loop(
         lambda i, _: i < iterations,

@@ -54,9 +54,11 @@ class Queue(Memory):
             rows: `(n, d)`, this replica's.
         """
         rows = distribute.gather(tf.cast(rows, tf.float32))
-        places = (self.next.value + tf.range(rows.shape[0])) % self.size
+        # What was gathered has no static number of rows.
+        count = tf.shape(rows)[0]
+        places = (self.next.value + tf.range(count)) % self.size
         update_rows(self.table, places, rows)
-        self.next.assign((self.next.value + rows.shape[0]) % self.size)
+        self.next.assign((self.next.value + count) % self.size)
 
     def check(self, local: int | None) -> None:
         """Raises a ValueError if batches of `local` rows do not fill the queue."""

@@ -74,10 +74,8 @@ class DeepClusterV2(Method):
     def objective(self, outputs: Outputs) -> Scalars:
         scores = self._scores(outputs["z"])
         assigned = self._assigned(scores, outputs["index"])
-        heads, views, rows, count = scores.shape
-        labels = tf.tile(assigned[:, None], [1, views, 1])
-        scores = tf.reshape(scores, [heads * views * rows, count])
-        labels = tf.reshape(labels, [-1])
+        labels = tf.reshape(tf.tile(assigned[:, None], [1, scores.shape[1], 1]), [-1])
+        scores = tf.reshape(scores, [-1, scores.shape[-1]])
         right = tf.argmax(scores, axis=1, output_type=tf.int32) == labels
         return {
             # All heads and views have as many rows: one mean is that of the means.
@@ -118,4 +116,4 @@ class DeepClusterV2(Method):
     def _embeddings(self, z: tf.Tensor) -> tf.Tensor:
         """`(n, crops * k)`: side by side those embeddings that get clustered."""
         rows = tf.gather(z, self.assign_crops, axis=1)
-        return tf.reshape(rows, [rows.shape[0], -1])
+        return tf.reshape(rows, [-1, rows.shape[1] * rows.shape[2]])

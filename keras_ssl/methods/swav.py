@@ -124,4 +124,4 @@ class SwAV(Method):
     def _assigned(self, z: tf.Tensor) -> tf.Tensor:
         """`(n, crops * k)`: side by side those projections that get assigned."""
         rows = tf.gather(z, self.assign_crops, axis=1)
-        return tf.reshape(rows, [rows.shape[0], -1])
+        return tf.reshape(rows, [-1, rows.shape[1] * rows.shape[2]])

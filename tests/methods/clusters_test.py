@@ -56,14 +56,8 @@ def deepcluster(**more):
 def msn(mask_ratio=0.5):
     keras.utils.set_random_seed(0)
     encoder = ViT(8, 24, 2, 3, image_size=32)
-    momentum = schedules.fixed
-    return MSN(
-        encoder,
-        MLP((32, 8)),
-        Prototypes(12),
-        lambda clock: momentum(clock, 0.9),
-        mask_ratio,
-    )
+    momentum = schedules.cosine_momentum
+    return MSN(encoder, MLP((32, 8)), Prototypes(12), momentum, mask_ratio)
 
 
 def test_swav_uses_its_queue_from_an_epoch_on_and_not_before():
@@ -169,7 +163,7 @@ def test_msn_masks_one_view_by_the_examples_seeds():
 
 def test_msn_wants_a_vit_with_a_class_token():
     def build(encoder):
-        return MSN(encoder, MLP((8,)), Prototypes(4), schedules.fixed)
+        return MSN(encoder, MLP((8,)), Prototypes(4), schedules.cosine_momentum)
 
     with pytest.raises(TypeError, match="must be a ViT"):
         build(SmallResNet((8, 16), (1, 1)))
