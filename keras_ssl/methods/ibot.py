@@ -78,7 +78,7 @@ class IBOT(Method):
         self.teacher_temperature = teacher_temperature
         self.teacher_patch_temperature = teacher_patch_temperature
         self.student_temperature = student_temperature
-        self.mask_ratio, self.mask_probability = tuple(mask_ratio), mask_probability
+        self.mask_ratio, self.mask_probability = mask_ratio, mask_probability
         self.mask_token = self.add_weight(
             name="mask_token", shape=(encoder.feature_dim,), initializer="zeros"
         )
