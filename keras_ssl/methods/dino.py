@@ -65,15 +65,16 @@ class DINO(Method):
         self.center = Center(center_momentum)
         self.teacher_temperature = teacher_temperature
         self.student_temperature = student_temperature
-        # Only ViTs drop paths, for which they need seeds.
-        self.is_vit = hasattr(encoder, "encode")
+        # ViTs take seeds for it; others have batch norms.
+        self.drops_paths = hasattr(encoder, "drop_path")
 
     def forward(self, batch: Batch) -> Outputs:
         views = batch["views"]
         seeds = tf.unstack(randomness.view_seeds(batch["seed"], len(views)), axis=1)
         online = multi_crop.by_size(self._features, views, seeds)
         target = multi_crop.by_size(
-            lambda images: self.target(images, training=not self.is_vit), views[:GLOBAL]
+            lambda images: self.target(images, training=not self.drops_paths),
+            views[:GLOBAL],
         )
         features = tf.stack(online, axis=1)
         return {
@@ -108,7 +109,7 @@ class DINO(Method):
         )
 
     def _features(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        seeded = {"seeds": seeds} if self.is_vit else {}
+        seeded = {"seeds": seeds} if self.drops_paths else {}
         return self.encoder(images, training=True, **seeded)
 
 

@@ -56,6 +56,14 @@ def test_methods_without_pictures_leave_none(source, tmp_path):
     assert not (tmp_path / run_dir.PICTURES).exists()
 
 
+def test_a_method_may_have_nothing_to_draw(source, tmp_path):
+    # Such as the attention of an encoder that has none.
+    callback, method = drawn("MAE", source, tmp_path, count=2)
+    method.pictures = lambda outputs: {}
+    callback.draw()
+    assert not (tmp_path / run_dir.PICTURES).exists()
+
+
 @pytest.mark.parametrize(("times", "want"), [(4, [2, 4, 6, 8]), (100, [*range(1, 9)])])
 def test_draws_about_as_often_as_said(source, tmp_path, times, want):
     callback = MethodPictures(tmp_path, source, None, 0, None, times)

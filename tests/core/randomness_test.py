@@ -65,3 +65,14 @@ def test_draws_depend_on_the_seed_alone():
     assert np.array_equal(randomness.uniforms(seeds[::-1], 3, 7).numpy(), u[::-1])
     assert np.array_equal(randomness.uniforms(seeds[4:5], 3, 7).numpy(), u[4:5])
     assert randomness.uniforms(seeds, 3, 0).shape == (6, 0)
+
+
+def test_views_have_seeds_of_their_own():
+    seeds = consecutive_seeds(200)
+    made = randomness.view_seeds(seeds, 10).numpy()
+    assert made.shape == (200, 10, 2)
+    assert made.dtype == np.int32
+    pairs = np.concatenate([made.reshape(-1, 2), seeds.numpy()])
+    assert len(np.unique(pairs, axis=0)) == 2200
+    assert np.array_equal(randomness.view_seeds(seeds[5:6], 3)[0], made[5, :3])
+    assert randomness.view_seeds(seeds, 0).shape == (200, 0, 2)
