@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras_ssl.losses.terms import Term
 
-from keras_ssl import losses
+from keras_ssl import losses, schedules
 from keras_ssl.core import config
 from keras_ssl.encoders.resnet import SmallResNet
 from keras_ssl.encoders.vit import ViT
@@ -14,7 +14,7 @@ from keras_ssl.heads.dino_head import DINOHead
 from keras_ssl.methods.dino import DINO
 from keras_ssl.methods.ibot import IBOT
 from keras_ssl.runs import optimizing
-from keras_ssl.schedules import Clock, fixed, linear_warmup
+from keras_ssl.schedules import Clock, linear_warmup
 from tests import harness
 
 N = 6
@@ -35,7 +35,7 @@ def vit(**options):
 
 
 def fixed(value):
-    return lambda clock: fixed(clock, value)
+    return lambda clock: schedules.fixed(clock, value)
 
 
 def warm(clock):
