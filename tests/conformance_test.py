@@ -1,6 +1,7 @@
 """One suite for every registered method; a new method gets it for no lines.
 
 A plugin's: pytest tests/conformance_test.py --plugin=their_module
+What is marked slow runs there too; of shipped methods with --slow.
 """
 
 import inspect
@@ -35,6 +36,12 @@ def bench(entry, gin_file):
     return harness.Bench(entry, gin_file)
 
 
+@pytest.fixture(scope="module")
+def shared(entry, gin_file):
+    """A bench for tests that leave it as it is, or further on."""
+    return harness.Bench(entry, gin_file)
+
+
 def test_is_declared(entry):
     target = entry.target
     assert re.match(r"https://\S+", target.paper)
@@ -51,19 +58,20 @@ def test_recipe_uses_all_that_it_binds(entry, gin_file):
     assert config.value("train", "views").num_views >= entry.target.num_views
 
 
-def test_one_trace_makes_all_variables(bench):
-    before = list(tracing.named_variables(bench.method))
-    bench.steps(1)
-    assert list(tracing.named_variables(bench.method)) == before
+def test_one_trace_makes_all_variables(shared):
+    before = list(tracing.named_variables(shared.method))
+    (scalars,) = shared.steps(1)
+    assert np.isfinite(list(scalars.values())).all()
+    assert list(tracing.named_variables(shared.method)) == before
 
 
-def test_gradients_reach_what_trains_and_nothing_else(bench):
-    method = bench.method
+def test_gradients_reach_what_trains_and_nothing_else(shared):
+    method = shared.method
     names = {id(v): k for k, v in tracing.named_variables(method).items()}
     with tf.GradientTape() as tape:
         for memory in method.memories:
             tape.watch([v.value for v in memory.variables])
-        loss = method._loss(bench.batch(0))["loss"]
+        loss = method._loss(shared.batch(0))["loss"]
     trained = method.trainable_variables
     frozen = [v for memory in method.memories for v in memory.variables]
     gradients = tape.gradient(loss, [v.value for v in (*trained, *frozen)])
@@ -73,6 +81,7 @@ def test_gradients_reach_what_trains_and_nothing_else(bench):
     assert all(g is None for g in gradients[len(trained) :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_losses_are_finite(entry, gin_file, precision):
     bench = harness.Bench(entry, gin_file, precision)
@@ -81,6 +90,7 @@ def test_losses_are_finite(entry, gin_file, precision):
     assert bench.method._loss(bench.batch(0))["loss"].dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_step_compiles_under_xla(bench):
     batch = bench.batch(0)
     names = tracing.named_variables(bench.method)
@@ -92,6 +102,7 @@ def test_step_compiles_under_xla(bench):
     np.testing.assert_allclose(step(batch)["loss"], plain, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_restored_run_goes_on_bit_by_bit(entry, gin_file, tmp_path):
     def state(bench):
         names = tracing.named_variables(bench.method)
@@ -114,6 +125,7 @@ def test_restored_run_goes_on_bit_by_bit(entry, gin_file, tmp_path):
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_export_equals_call(bench, tmp_path):
     encoder = bench.method.encoder
     bench.steps(1)
@@ -128,6 +140,7 @@ def test_export_equals_call(bench, tmp_path):
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_loss_falls_and_features_do_not_collapse(entry, gin_file):
     bench = harness.Bench(entry, gin_file, rows=8)
     losses = [step["loss"] for step in bench.steps(30, same=True)]
@@ -157,6 +170,7 @@ def by_replicas(pytestconfig, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_agree(entry, by_replicas, replicas):
     one, many = by_replicas[1], by_replicas[replicas]

@@ -32,8 +32,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    # A plugin's method is one: all of its conformance is soon seen.
+    asked = {"slow": config.getoption("--slow") or config.getoption("--plugin")}
+    asked["proof"] = config.getoption("--proofs")
     for mark, option in (("slow", "--slow"), ("proof", "--proofs")):
-        if not config.getoption(option):
+        if not asked[mark]:
             skip = pytest.mark.skip(reason=f"{mark}; run with {option}")
             for item in items:
                 if mark in item.keywords:

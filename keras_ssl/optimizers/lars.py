@@ -28,6 +28,9 @@ class LARS(MomentumOptimizer):
         classic_momentum: Whether the ratio is that of the gradient; otherwise of the
             momentum's update (google-research/simclr tf2/lars_optimizer.py).
         lr_in_momentum: Whether the rate is inside the buffer.
+        clip_rate: Whether the ratio times eta is a rate of its own, of which the given
+            one is the greatest allowed, instead of multiplying it (NVIDIA apex LARC
+            with `clip=True`; solo-learn's `clip_lr`, with an eta of 0.02).
         exclude_from_weight_decay: Patterns for `re.search` on a variable's path; by
             default weights of rank 0 and 1; `()` lets everything decay.
         exclude_from_layer_adaptation: The same for the ratio; by default what is
@@ -50,6 +53,7 @@ class LARS(MomentumOptimizer):
         nesterov: bool = False,
         classic_momentum: bool = True,
         lr_in_momentum: bool = True,
+        clip_rate: bool = False,
         exclude_from_weight_decay: Sequence[str] | None = None,
         exclude_from_layer_adaptation: Sequence[str] | None = None,
         clipnorm: float | None = None,
@@ -73,7 +77,7 @@ class LARS(MomentumOptimizer):
         )
         self.trust_coefficient = trust_coefficient
         self.nesterov, self.classic_momentum = nesterov, classic_momentum
-        self.lr_in_momentum = lr_in_momentum
+        self.lr_in_momentum, self.clip_rate = lr_in_momentum, clip_rate
         self.exclude_from_layer_adaptation = exclude_from_layer_adaptation
         self.adapts: list[bool] = []
 
@@ -96,9 +100,9 @@ class LARS(MomentumOptimizer):
         if not self.classic_momentum:
             buffer += g
             update = keep * buffer + g if self.nesterov else buffer
-            step = rate * self._trust(variable, update, index) * update
+            step = rate * self._trust(variable, update, index, rate) * update
         else:
-            scaled = self._trust(variable, g, index) * g
+            scaled = self._trust(variable, g, index, rate) * g
             if self.lr_in_momentum:
                 scaled = rate * scaled
             buffer += scaled
@@ -111,7 +115,9 @@ class LARS(MomentumOptimizer):
         self.assign(slot, buffer)
         self.assign_sub(variable, step)
 
-    def _trust(self, variable: Any, update: tf.Tensor, index: int) -> tf.Tensor:
+    def _trust(
+        self, variable: Any, update: tf.Tensor, index: int, rate: tf.Tensor
+    ) -> tf.Tensor:
         """`eta * |weight| / |update|`, or 1 where excluded or a norm is 0."""
         if not self.adapts[index]:
             return tf.ones([], update.dtype)
@@ -120,6 +126,9 @@ class LARS(MomentumOptimizer):
         eta = tf.cast(self.trust_coefficient, update.dtype)
         # The inner `where` keeps the unused branch finite.
         ratio = eta * weight / tf.where(size > 0, size, tf.ones_like(size))
+        if self.clip_rate:
+            # The rate that it is multiplied by comes off again.
+            ratio = tf.minimum(ratio, rate) / tf.where(rate > 0, rate, 1.0)
         return tf.where((weight > 0) & (size > 0), ratio, tf.ones_like(ratio))
 
     def get_config(self) -> dict[str, Any]:
@@ -129,5 +138,6 @@ class LARS(MomentumOptimizer):
             "nesterov": self.nesterov,
             "classic_momentum": self.classic_momentum,
             "lr_in_momentum": self.lr_in_momentum,
+            "clip_rate": self.clip_rate,
             "exclude_from_layer_adaptation": self.exclude_from_layer_adaptation,
         }

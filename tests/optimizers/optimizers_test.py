@@ -214,3 +214,30 @@ def test_building_twice_keeps_the_state(make):
     assert len(optimizer.momentums) == 3
     for slot, value in zip(optimizer.momentums, slots, strict=True):
         np.testing.assert_array_equal(slot.numpy(), value)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.4])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_clipped_rate_is_the_lesser_of_two(rate, inside):
+    # solo-learn's LARS: the rate is min(eta * |w| / |g|, lr), in front of a buffer.
+    eta, keep = 0.02, 0.9
+    options = {"trust_coefficient": eta, "clip_rate": True, "lr_in_momentum": inside}
+    after = run(LARS(rate, keep, **options), weights(), 3)
+    kernel, bias, scale = (v.numpy() for v in weights())
+    buffers = [0.0, 0.0, 0.0]
+    for step in range(3):
+        g = gradients(step)
+        own = min(eta * np.linalg.norm(kernel) / np.linalg.norm(g[0]), rate)
+        for i, share in enumerate((own, rate, rate)):
+            buffers[i] = keep * buffers[i] + share * g[i]
+        kernel, bias, scale = (
+            v - b for v, b in zip((kernel, bias, scale), buffers, strict=True)
+        )
+    for got, want in zip(after, (kernel, bias, scale), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_a_clipped_rate_may_be_0():
+    mine = weights()
+    after = run(LARS(0.0, clip_rate=True), mine)
+    np.testing.assert_array_equal(after[0], weights()[0].numpy())
