@@ -127,7 +127,8 @@ def test_drawn_positions_bound_the_candidates_and_follow_the_seeds():
     assert np.any(first["target_down1"] != other["target_down1"])
 
 
-def test_audio_steps_train_and_compile():
+@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_audio_steps_train(xla):
     method = audio(steps=2, positions=4)
     method.compile(optimizer=AdamW(learning_rate=1e-2, weight_decay=0.0))
     method.optimizer.build(method.trainable_variables)
@@ -141,7 +142,7 @@ def test_audio_steps_train_and_compile():
     ):
         assert gradient is not None, variable.path
         assert np.all(np.isfinite(gradient)), variable.path
-    step = tf.function(method.train_step, jit_compile=True, autograph=False)
+    step = tf.function(method.train_step, jit_compile=xla, autograph=False)
     found = [float(step(batch)["loss"]) for _ in range(20)]
     assert found[-1] < found[0]
 
