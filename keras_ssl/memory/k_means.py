@@ -59,7 +59,7 @@ def k_means(
 
     # TensorFlow's own generator gives other numbers under XLA.
     noise = randomness.uniforms(seed[None], 0, total)[0]
-    centroids = tf.gather(rows, tf.math.top_k(noise, count, sorted=False).indices)
+    centroids = tf.gather(rows, tf.math.top_k(noise, count).indices)
     _, centroids = tf.while_loop(
         lambda i, _: i < iterations,
         lambda i, now: (i + 1, update(i, now)),

@@ -102,7 +102,7 @@ def test_small_views_cost_what_their_pixels_do():
         return lambda: run()[0].numpy()
 
     seen = ratio(step([large] * 2 + [small] * 4), step([large] * 2))
-    assert seen < 1.15 * (1 + 4 * 20**2 / (2 * 32**2))
+    assert seen < 1.15 * (1 + 4 * 20**2 / (2 * 32**2))  # Seen: 1.57 of 1.78.
 
 
 @pytest.mark.slow
@@ -122,4 +122,4 @@ def test_assignments_cost_under_two_hundredths_of_a_step():
     scores = tf.random.uniform([2, size, 100], -1, 1)
     assign = tf.function(lambda: losses.sinkhorn(scores), autograph=False)
     seen = ratio(lambda: assign().numpy(), lambda: whole().numpy())
-    assert seen < 0.02
+    assert seen < 0.02  # Seen: 0.002.
