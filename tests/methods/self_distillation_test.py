@@ -44,11 +44,11 @@ def warm(clock):
 
 def made(kind, encoder=None, **options):
     keras.utils.set_random_seed(0)
-    more = {"teacher_patch_temperature": fixed(0.05)} if kind is IBOT else {}
+    given = {"momentum": fixed(0.9), "teacher_temperature": fixed(0.04), **options}
+    if kind is IBOT:
+        given["teacher_patch_temperature"] = fixed(0.05)
     head = DINOHead(20, (16, 32), norm_last_layer=False)
-    method = kind(
-        encoder or vit(), head, fixed(0.9), fixed(0.04), **{**more, **options}
-    )
+    method = kind(encoder or vit(), head, **given)
     one = {**batch(), "views": tuple(batch()["views"])}
     method.setup(tf.nest.map_structure(tf.TensorSpec.from_tensor, one), CLOCK)
     return method
