@@ -116,6 +116,7 @@ class Record:
                 "image_size": size,
                 "prefix": prefix_of(method, encoder),
             },
+            "projector": _projector(method),
             "parameters": {
                 "encoder": _count(encoder),
                 "trained": _count(method),
@@ -186,6 +187,20 @@ class Record:
         run_dir.write_text(self.directory / run_dir.CONFIG, bound)
         run_dir.write_text(self.directory / run_dir.OPERATIVE, used)
         run_dir.write_json(self.directory / run_dir.RUN, self.content)
+
+
+def _projector(method: "Method") -> dict[str, Any] | None:
+    """What the method's projector is made from; None where it has none to rebuild."""
+    head = getattr(method, "projector", None)
+    if not isinstance(head, keras.layers.Layer) or not head.variables:
+        return None
+    try:
+        name = registry.name_of(head)
+    except KeyError:
+        # A layer of a user's own: the run needs no name for it.
+        return None
+    config, prefix = head.get_config(), prefix_of(method, head)
+    return {"name": name, "config": config, "prefix": prefix}
 
 
 def _count(model: keras.Model) -> int:
