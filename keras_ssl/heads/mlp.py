@@ -48,11 +48,8 @@ class MLP(keras.layers.Layer):
         super().__init__(**kwargs)
         if not widths:
             raise ValueError("MLP needs at least one width, such as (512, 128).")
-        if layers is not None and not 1 <= layers <= len(widths):
-            raise ValueError(
-                f"layers must be from 1 to {len(widths)}, the number of widths; got "
-                f"{layers}."
-            )
+        if layers is not None:
+            _check_layers(layers, len(widths))
         self.widths, self.last_norm, self.layers = tuple(widths), last_norm, layers
         self.last_bias, self.norm, self.last_scale = last_bias, norm, last_scale
         last = len(self.widths) - 1
@@ -97,6 +94,8 @@ class MLP(keras.layers.Layer):
         Raises:
             ValueError: If there are not so many.
         """
+        # Keras would make it a TypeError.
+        _check_layers(layers, len(self.widths))
         return type(self).from_config({**self.get_config(), "layers": layers})
 
     @property
@@ -125,3 +124,10 @@ class MLP(keras.layers.Layer):
             "last_scale": self.last_scale,
             "layers": self.layers,
         }
+
+
+def _check_layers(layers: int, most: int) -> None:
+    if not 1 <= layers <= most:
+        raise ValueError(
+            f"layers must be from 1 to {most}, the number of widths; got {layers}."
+        )
