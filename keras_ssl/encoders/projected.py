@@ -20,8 +20,8 @@ class ProjectedEncoder(keras.Model):
 
     Args:
         encoder: Maps images to `(n, d)` features.
-        projector: A registered head that maps these to `(n, feature_dim)`, such as
-            the first layers of an MLP (`MLP.first`); it has an `output_width`.
+        projector: A registered head that maps these to `(n, feature_dim)` and says
+            so by its `output_width`, such as the first layers of an MLP (`MLP.first`).
         **kwargs: `name`, `dtype` and the like, for `keras.Model`.
     """
 

@@ -160,18 +160,12 @@ def _first_layers(record: dict[str, Any], layers: int, path: pathlib.Path) -> An
         )
     if record["projector"] is None:
         raise ValueError(
-            f"{record['method']}, which {path} trained, has no projector that is a "
-            "registered head: leave projector_layers out."
+            f"{record['method']}, which {path} trained, has no projector whose first "
+            "layers could be taken, such as an MLP: leave projector_layers out."
         )
-    name, config = record["projector"]["name"], record["projector"]["config"]
-    kind: Any = registry.get("head", name)
-    if not hasattr(kind, "first"):
-        raise ValueError(
-            f"The projector of {path} is a {name}, which has no first layers to take; "
-            "an MLP has. Leave projector_layers out."
-        )
+    kind: Any = registry.get("head", record["projector"]["name"])
     try:
-        return kind.from_config(config).first(layers)
+        return kind.from_config(record["projector"]["config"]).first(layers)
     except ValueError as error:
         raise ValueError(f"No {layers} projector layers in {path}: {error}") from error
 

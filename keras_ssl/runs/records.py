@@ -190,14 +190,14 @@ class Record:
 
 
 def _projector(method: "Method") -> dict[str, Any] | None:
-    """What the method's projector is made from; None where it has none to rebuild."""
+    """What its projector is made from; None where no first layers could be taken."""
     head = getattr(method, "projector", None)
-    if not isinstance(head, keras.layers.Layer) or not head.variables:
+    if not hasattr(head, "first"):
         return None
     try:
         name = registry.name_of(head)
     except KeyError:
-        # A layer of a user's own: the run needs no name for it.
+        # A user's own: training needs no name for it.
         return None
     config, prefix = head.get_config(), prefix_of(method, head)
     return {"name": name, "config": config, "prefix": prefix}
