@@ -1,5 +1,6 @@
 """Features from the middle of a projector: exported, called, scored; in tiny size."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from keras_ssl.heads.mlp import MLP
 from keras_ssl.runs import encoders, evaluate, export, launch
 from tests import harness
 
+ROOT = pathlib.Path(__file__).parents[2]
 TINY = ["methods/simclr.gin", "tiny.gin"]
 WIDTHS = (12, 10, 6)
 WORDS = [
@@ -68,8 +70,8 @@ def test_features_are_those_after_so_many_layers(run, layers):
 
 def test_export_is_called_scored_and_started_from(run, tmp_path):
     out = tmp_path / "export"
-    tool = [sys.executable, "tools/export.py", f"--run_dir={run}", f"--out={out}"]
-    subprocess.run([*tool, "--projector_layers=1"], check=True)
+    words = [f"--run_dir={run}", f"--out={out}", "--projector_layers=1"]
+    subprocess.run([sys.executable, ROOT / "tools" / "export.py", *words], check=True)
     pixels = harness.images(5)
     served = tf.saved_model.load(str(out)).signatures["serving_default"]
     got = served(images=pixels)["features"]
