@@ -22,6 +22,9 @@ DATA = flags.DEFINE_string("data", None, "A labelled source; the run's own by de
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps data.")
 TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split probes learn from.")
 TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split they are scored on.")
+PROJECTOR_LAYERS = flags.DEFINE_integer(
+    "projector_layers", 0, "How many of the projector's layers follow the encoder.", 0
+)
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
 
 
@@ -39,6 +42,7 @@ def main() -> int:
         DATA_DIR.value,
         TRAIN_SPLIT.value,
         TEST_SPLIT.value,
+        PROJECTOR_LAYERS.value,
     )
     columns = ("subject", "evaluation", "step", "top1")
     console.show([{c: str(row[c]) for c in columns} for row in rows])

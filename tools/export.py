@@ -18,6 +18,9 @@ PRECISION = flags.DEFINE_enum(
     ["float32", "mixed_bfloat16", "mixed_float16"],
     "What to compute in; the run's own by default. float32 is fast everywhere.",
 )
+PROJECTOR_LAYERS = flags.DEFINE_integer(
+    "projector_layers", 0, "How many of the projector's layers follow the encoder.", 0
+)
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
 
 
@@ -27,7 +30,9 @@ def main() -> int:
     from keras_ssl.runs import export, launch
 
     launch.load_parts(PLUGIN.value)
-    out = export.export(RUN_DIR.value, OUT.value, PRECISION.value)
+    out = export.export(
+        RUN_DIR.value, OUT.value, PRECISION.value, PROJECTOR_LAYERS.value
+    )
     console.say(f"Wrote {out}. Anywhere with TensorFlow:")
     console.say(f"  serve = tf.saved_model.load({out!r}).signatures['serving_default']")
     console.say("  serve(images=uint8_images)['features']")

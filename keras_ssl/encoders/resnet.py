@@ -129,7 +129,8 @@ class ResNet(ResidualEncoder):
     Args:
         depth: 18, 34, 50, 101, 152 or 200; from 50 on blocks are bottlenecks.
         width: Multiplier of every width; 1 is 64 channels in the first stage.
-        stem: `imagenet`, or `cifar` (3x3 of stride 1, no pooling).
+        stem: `imagenet`, `cifar` (3x3 of stride 1, no pooling) or `strided` (3x3 of
+            stride 2, no pooling).
         variant: `simclr` (google-research/simclr), or `torchvision` for checkpoints
             of PyTorch.
         sk_ratio: Positive for selective kernels and ResNet-D stem and shortcuts, from

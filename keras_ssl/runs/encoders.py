@@ -1,4 +1,7 @@
-"""The encoder of a run or of an export, rebuilt with its weights."""
+"""The encoder of a run or of an export, rebuilt with its weights.
+
+On demand it is followed by the first layers of the run's projector.
+"""
 
 import os
 import pathlib
@@ -11,36 +14,48 @@ from keras_ssl.callbacks.checkpoint import checkpoints
 from keras_ssl.core import console, registry, run_dir, weights_file
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.encoders.base import example_shape
+from keras_ssl.encoders.projected import ProjectedEncoder
 from keras_ssl.export.saved_model import WEIGHTS
 
 
 def load(
-    path: str | os.PathLike[str], precision: str | None = None
+    path: str | os.PathLike[str],
+    precision: str | None = None,
+    projector_layers: int = 0,
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Rebuilds the encoder of a run directory or of an export.
 
     Args:
         path: A run directory with a checkpoint, or an exported SavedModel.
         precision: Dtype policy to compute in; the run's if None.
+        projector_layers: Layers of the run's projector that follow the encoder.
 
     Returns:
         `(encoder, meta)`; `meta` has `name`, `config`, `image_size`, `precision` and
         `step`.
 
     Raises:
-        ValueError: If there is neither, no checkpoint, or weights that do not fit.
+        ValueError: If there is neither, no checkpoint, weights that do not fit, or no
+            projector with so many layers.
     """
-    arrays, meta = read(path)
+    arrays, meta = read(path, projector_layers)
     meta["precision"] = precision or meta["precision"]
     encoder = build(meta)
-    weights_file.assign(named_variables(encoder), arrays, str(path))
+    variables = named_variables(encoder)
+    if projector_layers:
+        # The checkpoint holds the whole projector.
+        arrays = {
+            name: value
+            for name, value in arrays.items()
+            if name in variables or not name.startswith("projector/")
+        }
+    weights_file.assign(variables, arrays, str(path))
     return encoder, meta
 
 
 def build(meta: dict[str, Any]) -> keras.Model:
     """Makes an encoder from its record, with weights as they are initialised."""
-    for plugin in meta.get("plugins", ()):
-        registry.load(plugin)
+    _load_plugins(meta)
     # In the run's precision, so that scores are those of the run.
     config = {**meta["config"], "dtype": meta["precision"]}
     kind: Any = registry.get("encoder", meta["name"])
@@ -51,17 +66,29 @@ def build(meta: dict[str, Any]) -> keras.Model:
     return encoder
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(
+    path: str | os.PathLike[str], projector_layers: int = 0
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Reads the encoder's weights and record without building anything.
 
+    Args:
+        path: A run directory with a checkpoint, or an exported SavedModel.
+        projector_layers: Layers of the run's projector that follow the encoder.
+
     Returns:
-        `(arrays, meta)`.
+        `(arrays, meta)`; with projector layers all arrays of the projector.
 
     Raises:
-        ValueError: If `path` is neither a run with a checkpoint nor an export.
+        ValueError: If `path` is neither a run with a checkpoint nor an export, or has
+            no projector with so many layers.
     """
     path = pathlib.Path(path)
     if (path / WEIGHTS).exists():
+        if projector_layers:
+            raise ValueError(
+                f"{path} is an export, which has no projector beside what it serves; "
+                "projector_layers needs the run that it came from."
+            )
         return weights_file.load(path / WEIGHTS)
     record = run_dir.read_json(path / run_dir.RUN)
     if not record:
@@ -75,16 +102,73 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
             "What it holds now is an untrained encoder."
         )
     arrays, meta = weights_file.load(saved[-1])
-    prefix = record["encoder"]["prefix"]
-    mine = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
-    return mine, {
-        **record["encoder"],
+    run = {
         "step": int(meta["step"]),
         "plugins": record.get("plugins", []),
         "data": record["data"],
         "method": record["method"],
         "precision": record["precision"],
     }
+    encoder = record["encoder"]
+    mine = _below(arrays, encoder["prefix"])
+    if not projector_layers:
+        return mine, {**encoder, **run}
+    _load_plugins(run)
+    head = _first_layers(record, projector_layers, path)
+    follows = _below(arrays, record["projector"]["prefix"])
+    # Names of our own, so that those of the variables are known beforehand.
+    config = {
+        "encoder": _named(encoder["name"], encoder["config"], "encoder"),
+        "projector": _named(
+            record["projector"]["name"], head.get_config(), "projector"
+        ),
+    }
+    both = {f"encoder/{name}": value for name, value in mine.items()}
+    both |= {f"projector/{name}": value for name, value in follows.items()}
+    return both, {
+        "name": ProjectedEncoder.__name__,
+        "config": config,
+        "feature_dim": int(head.output_width),
+        "image_size": encoder["image_size"],
+        **run,
+    }
+
+
+def _below(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Arrays whose names begin with a prefix, without it."""
+    return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def _named(kind: str, config: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"name": kind, "config": {**config, "name": name}}
+
+
+def _load_plugins(meta: dict[str, Any]) -> None:
+    for plugin in meta.get("plugins", ()):
+        registry.load(plugin)
+
+
+def _first_layers(record: dict[str, Any], layers: int, path: pathlib.Path) -> Any:
+    """The first layers of a run's projector, without weights.
+
+    Raises:
+        ValueError: If there is no projector with so many layers.
+    """
+    if "projector" not in record:
+        raise ValueError(
+            f"{path} was made before runs recorded their projectors, so its features "
+            "come from the encoder alone: leave projector_layers out, or train anew."
+        )
+    if record["projector"] is None:
+        raise ValueError(
+            f"{record['method']}, which {path} trained, has no projector whose first "
+            "layers could be taken, such as an MLP: leave projector_layers out."
+        )
+    kind: Any = registry.get("head", record["projector"]["name"])
+    try:
+        return kind.from_config(record["projector"]["config"]).first(layers)
+    except ValueError as error:
+        raise ValueError(f"No {layers} projector layers in {path}: {error}") from error
 
 
 def start_from(encoder: keras.Model, path: str) -> None:

@@ -25,6 +25,7 @@ def evaluate(
     data_dir: str | None = None,
     train_split: str = "train",
     test_split: str = "test",
+    projector_layers: int = 0,
 ) -> list[dict[str, Any]]:
     """Evaluates and appends to the evaluations.jsonl of the run or beside the export.
 
@@ -37,12 +38,16 @@ def evaluate(
         data_dir: Where TFDS keeps data; the run's own if None.
         train_split: Split that probes learn from.
         test_split: Split that they are scored on.
+        projector_layers: Layers of the run's projector that follow the encoder, each
+            with its norm and ReLU. The lines' subject then says so, as in
+            `encoder/projector_1`.
 
     Returns:
         The new lines of evaluations.jsonl.
 
     Raises:
-        ValueError: If there is no checkpoint, no such source or split, or no labels.
+        ValueError: If there is no checkpoint, no such source or split, no labels, or
+            no projector with so many layers.
         KeyError: If an evaluation is unknown.
     """
     path = pathlib.Path(path)
@@ -51,7 +56,7 @@ def evaluate(
         if subject not in SUBJECTS:
             hint = registry.did_you_mean(subject, SUBJECTS)
             raise ValueError(f"No subject {subject!r}.{hint}")
-    _, meta = encoders.read(path)
+    _, meta = encoders.read(path, projector_layers)
     keras.config.set_dtype_policy(meta["precision"])
     record = run_dir.read_json(path / run_dir.RUN)
     name = data or meta.get("data", {}).get("source")
@@ -64,32 +69,44 @@ def evaluate(
         sources.open_source(name, split, data_dir or record.get("data_dir"))
         for split in (train_split, test_split)
     )
-    for subject in subjects:
-        if subject in _RAW and subject != RAW[train.kind][0]:
-            raise ValueError(
-                f"{subject!r} is no baseline of {train.kind} data, whose baseline is "
-                f"{RAW[train.kind][0]!r}."
-            )
+    _check_baselines(subjects, train.kind)
     both = EvaluationData(train, test, meta["image_size"])
     rows = []
     for subject in subjects:
-        encode = _subject(subject, path, meta)
+        encode = _subject(subject, path, meta, projector_layers)
+        # Not to be taken for the encoder's own score.
+        after = f"/projector_{projector_layers}" if projector_layers else ""
+        label = subject if subject in _RAW else subject + after
         for run in runs:
-            rows.append(result(run, subject, encode, both, meta["step"]))
+            rows.append(result(run, label, encode, both, meta["step"]))
             run_dir.append_line(path / run_dir.EVALUATIONS, rows[-1])
     return rows
 
 
-def _subject(name: str, path: pathlib.Path, meta: dict[str, Any]) -> Encode:
+def _check_baselines(subjects: Sequence[str], kind: str) -> None:
+    """Raises a ValueError for raw features of another kind of data."""
+    for subject in subjects:
+        if subject in _RAW and subject != RAW[kind][0]:
+            raise ValueError(
+                f"{subject!r} is no baseline of {kind} data, whose baseline is "
+                f"{RAW[kind][0]!r}."
+            )
+
+
+def _subject(
+    name: str, path: pathlib.Path, meta: dict[str, Any], projector_layers: int
+) -> Encode:
     if name in _RAW:
         return _RAW[name]
-    return frozen(encoders.build(meta)) if name == "random_init" else _trained(path)
+    if name == "random_init":
+        return frozen(encoders.build(meta))
+    return _trained(path, projector_layers)
 
 
-def _trained(path: pathlib.Path) -> Encode:
+def _trained(path: pathlib.Path, projector_layers: int) -> Encode:
     """A run's encoder; of an export the SavedModel itself, not a copy of it."""
     if (path / "saved_model.pb").exists():
         serve = tf.saved_model.load(str(path)).signatures["serve_float"]
         (name,) = serve.structured_input_signature[1]
         return lambda examples: serve(**{name: examples})["features"]
-    return frozen(encoders.load(path)[0])
+    return frozen(encoders.load(path, projector_layers=projector_layers)[0])

@@ -117,6 +117,7 @@ class Record:
                 "image_size": size,
                 "prefix": prefix_of(method, encoder),
             },
+            "projector": _projector(method),
             "parameters": {
                 "encoder": _count(encoder),
                 "trained": _count(method),
@@ -189,6 +190,20 @@ class Record:
         run_dir.write_text(self.directory / run_dir.CONFIG, bound)
         run_dir.write_text(self.directory / run_dir.OPERATIVE, used)
         run_dir.write_json(self.directory / run_dir.RUN, self.content)
+
+
+def _projector(method: "Method") -> dict[str, Any] | None:
+    """What its projector is made from; None where no first layers could be taken."""
+    head: Any = getattr(method, "projector", None)
+    if not hasattr(head, "first"):
+        return None
+    try:
+        name = registry.name_of(head)
+    except KeyError:
+        # A user's own: training needs no name for it.
+        return None
+    config, prefix = head.get_config(), prefix_of(method, head)
+    return {"name": name, "config": config, "prefix": prefix}
 
 
 def _count(model: keras.Model) -> int:

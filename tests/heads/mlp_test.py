@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.core.tracing import named_variables
 from keras_ssl.heads.mlp import MLP
 
 
@@ -100,3 +101,30 @@ def test_config_round_trip():
 def test_an_mlp_without_layers_is_an_error():
     with pytest.raises(ValueError, match=r"at least one width, such as \(512, 128\)"):
         MLP([])
+
+
+@pytest.mark.parametrize("options", [{}, {"norm": False}, {"last_norm": True}])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_first_layers_stay_what_they_are_in_the_whole(options, layers):
+    head, x = built((8, 7, 5), **options), features()
+    head(x, training=True)
+    part = head.first(layers)
+    part.build((None, 6))
+    whole = named_variables(head)
+    for name, variable in named_variables(part).items():
+        variable.assign(whole[name])
+    want = x
+    for i in range(layers):
+        want = head.dense[i](want)
+        want = want if head.norms[i] is None else head.norms[i](want)
+        want = tf.nn.relu(want) if i < 2 else want
+    np.testing.assert_allclose(part(x), want, rtol=1e-6)
+    assert part.output_width == want.shape[1] == (8, 7, 5)[layers - 1]
+    assert len(MLP.from_config(part.get_config()).dense) == layers
+
+
+@pytest.mark.parametrize("layers", [-1, 0, 3])
+def test_there_must_be_so_many_layers(layers):
+    words = f"from 1 to 2, the number of widths; got {layers}"
+    with pytest.raises(ValueError, match=words):
+        MLP((8, 5)).first(layers)

@@ -151,6 +151,7 @@ CASES = {
     "nnclr": _case(losses.nnclr, projections=_row, predictions=_row, queue=_queue),
     "nt_xent": _case(losses.nt_xent, **_two),
     "nt_xent_accuracy": _case(losses.nt_xent_accuracy, **_two),
+    "nt_xent_queue": _case(losses.nt_xent, **_two, negative_keys=_queue),
     "pair_distances": _case(losses.pair_distances, **_pairs),
     "prototype_usage": _case(losses.prototype_usage, assignments=((N, K), 0)),
     "ressl": _case(losses.ressl, query=_row, key=_row, queue=_queue),

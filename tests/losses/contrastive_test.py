@@ -155,3 +155,31 @@ def test_an_unknown_batch_size_and_xla():
     np.testing.assert_allclose(compiled(z1, z2), nt_xent(z1, z2), rtol=1e-5)
     compiled = tf.function(losses.nt_xent, jit_compile=True)
     np.testing.assert_allclose(compiled(z1, z2), nt_xent(z1, z2), rtol=1e-5)
+
+
+def test_further_negatives_join_every_row():
+    z1, z2 = views(5, 4)
+    keys = np.random.default_rng(3).normal(size=(7, 4))
+    keys /= np.linalg.norm(keys, axis=1, keepdims=True)
+    z = np.concatenate([z1, z2])
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    want, right = [], []
+    for i, row in enumerate(z):
+        positive = z[(i + 5) % 10] @ row
+        others = [z[k] @ row for k in range(10) if k != i] + list(keys @ row)
+        want.append(np.log(np.sum(np.exp(np.array(others) / 0.2))) - positive / 0.2)
+        right.append(positive == max(others))
+    np.testing.assert_allclose(nt_xent(z1, z2, 0.2, keys), np.mean(want), rtol=1e-5)
+    got = losses.nt_xent_accuracy(tf.constant(z1), tf.constant(z2), keys)
+    np.testing.assert_allclose(got, np.mean(right), rtol=1e-6)
+    variables = [tf.Variable(x, dtype=tf.float32) for x in (z1, keys)]
+    with tf.GradientTape() as tape:
+        loss = losses.nt_xent(
+            variables[0], tf.constant(z2, tf.float32), 0.2, variables[1]
+        )
+    moved, still = tape.gradient(loss, variables)
+    assert np.isfinite(moved).all()
+    assert still is None
+    words = r"same width, got \(5, 4\) and \(7, 3\)"
+    with pytest.raises(ValueError, match=words):
+        nt_xent(z1, z2, 0.2, keys[:, :3])
