@@ -192,8 +192,22 @@ def explain(error: BaseException) -> str:
 
 @gin.register(module="keras_ssl.core.config")
 def optional(parts: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of parts whose bindings may go unused, for files that fit many runs."""
+    """Names of parts and macros whose bindings may go unused.
+
+    For files that fit many runs: `tiny/optional.parts`. A scope for each file keeps
+    one from replacing another's.
+    """
     return tuple(parts)
+
+
+def _optional_parts() -> set[str]:
+    """What all files together call optional, each in a scope of its own."""
+    scopes = {b.scope for b in read(gin.config_str()) if b.part == "optional"}
+    found: set[str] = set()
+    for scope in scopes:
+        with gin.config_scope(scope or None):
+            found.update(gin.get_configurable(optional)())
+    return found
 
 
 _DROPPED: set[Reference] = set()
@@ -236,7 +250,7 @@ def _suggest(error: str) -> str:
 def _unforgiven(unused: list[Binding]) -> list[Binding]:
     """Drops bindings of replaced and of optional parts, and what only those used."""
     dropped, left = set(_DROPPED), list(unused)
-    forgiven = {"optional", *gin.get_configurable(optional)()}
+    forgiven = {"optional", *_optional_parts()}
     while True:
         gone = [
             b

@@ -118,6 +118,8 @@ class UnitDense(keras.layers.Layer):
             name="kernel",
             shape=(input_shape[-1], self.outputs),
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            # Lengths are float32's affair; the product is the compute dtype's.
+            autocast=False,
         )
         if self.scaled:
             self.scale = self.add_weight(

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_ssl.core import precision, registry, tracing, weights_file
 from keras_ssl.core.precision import Choice
+from keras_ssl.encoders.base import Encoder
 from keras_ssl.encoders.vit import ViT
 from keras_ssl.optimizers import SGD
 from tests import harness
@@ -96,16 +97,22 @@ def operations(graph):
     return found
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", FLOAT16])
+# Of float16 one method is enough: the types differ, not their places.
+CASES = [(entry, "mixed_bfloat16") for entry in harness.methods()]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "entry", harness.methods(), ids=lambda e: e.name, scope="module"
+    ("entry", "policy"),
+    [*CASES, (simclr(), "mixed_float16")],
+    ids=lambda x: getattr(x, "name", x),
 )
 def test_only_products_are_computed_in_16_bits(entry, policy, monkeypatch):
     bench = harness.Bench(entry, precision=policy)
     short = tf.as_dtype(keras.config.dtype_policy().compute_dtype)
     objective, images, seen = bench.method.objective, [], []
-    encoder = type(bench.method.encoder)
-    normalize = encoder.normalize
+    # Also that of an encoder within an encoder.
+    normalize = Encoder.normalize
 
     def watched(outputs):
         seen.extend(x.dtype for x in outputs.values())
@@ -116,7 +123,7 @@ def test_only_products_are_computed_in_16_bits(entry, policy, monkeypatch):
         return normalize(self, x)
 
     monkeypatch.setattr(bench.method, "objective", watched)
-    monkeypatch.setattr(encoder, "normalize", normalized)
+    monkeypatch.setattr(Encoder, "normalize", normalized)
     step = tf.function(bench.method.train_step, autograph=False)
     found = operations(step.get_concrete_function(bench.batch(0)).graph)
     assert set(images) == {tf.float32}

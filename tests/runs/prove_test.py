@@ -51,7 +51,6 @@ PROTOCOL = """
 include 'proofs/embedded.gin'
 include 'tiny.gin'
 
-optional.parts = ('SmallResNet', 'ViT', 'MAEDecoder', 'prove')
 Checkpoint.every_steps = 2
 prove.bound = 0.9
 train.callbacks = [@KillOnce()]
