@@ -306,6 +306,13 @@ def test_optional_parts_are_forgiven(base):
         config.check_used()
 
 
+def test_each_file_may_have_optional_parts_of_its_own(base):
+    words = ["config_test_other.width = 4", "one/optional.parts = ['config_test_other']"]
+    config.parse([base], [*words, "two/optional.parts = ['something_else']"])
+    run()
+    config.check_used()
+
+
 def test_the_operative_configuration_repeats_the_call(base, tmp_path):
     config.parse([base], ["config_test_run.others = [@config_test_other(), 2]"])
     first = run()
