@@ -123,7 +123,7 @@ def test_example_trains(plugin):
 
 @pytest.mark.slow
 def test_example_passes_the_conformance_suite(plugin):
-    command = [sys.executable, "-m", "pytest", "-q", "tests/conformance_test.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/conformance"]
     command += [f"--plugin={plugin}", "-k", "AlignUniform", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

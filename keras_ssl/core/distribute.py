@@ -119,7 +119,11 @@ def gather(x: tf.Tensor) -> tf.Tensor:
         return x
     everyone = context.all_gather(x, axis=0)
     # The gradient of tf.gather is sparse, which all_gather's rejects; reshape's is not.
-    return tf.reshape(everyone, tf.shape(everyone))
+    # And what is gathered has forgotten its static shape.
+    if not x.shape[1:].is_fully_defined():
+        return tf.reshape(everyone, tf.shape(everyone))
+    count = -1 if x.shape[0] is None else context.num_replicas_in_sync * x.shape[0]
+    return tf.reshape(everyone, [count, *x.shape[1:]])
 
 
 def mean(x: tf.Tensor) -> tf.Tensor:

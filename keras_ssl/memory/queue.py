@@ -54,7 +54,6 @@ class Queue(Memory):
             rows: `(n, d)`, this replica's.
         """
         rows = distribute.gather(tf.cast(rows, tf.float32))
-        # What was gathered has no static number of rows.
         count = tf.shape(rows)[0]
         places = (self.next.value + tf.range(count)) % self.size
         update_rows(self.table, places, rows)

@@ -307,7 +307,10 @@ def test_optional_parts_are_forgiven(base):
 
 
 def test_each_file_may_have_optional_parts_of_its_own(base):
-    words = ["config_test_other.width = 4", "one/optional.parts = ['config_test_other']"]
+    words = [
+        "config_test_other.width = 4",
+        "one/optional.parts = ['config_test_other']",
+    ]
     config.parse([base], [*words, "two/optional.parts = ['something_else']"])
     run()
     config.check_used()

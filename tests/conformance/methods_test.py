@@ -1,13 +1,11 @@
 """One suite for every registered method; a new method gets it for no lines.
 
-A plugin's: pytest tests/conformance_test.py --plugin=their_module
+A plugin's: pytest tests/conformance --plugin=their_module
 What is marked slow runs there too; of shipped methods with --slow.
 """
 
 import inspect
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,17 +16,6 @@ from keras_ssl.export import saved_model
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods import base
 from tests import harness
-
-
-def pytest_generate_tests(metafunc):
-    if "entry" in metafunc.fixturenames:
-        entries = harness.methods(metafunc.config.getoption("--plugin"))
-        metafunc.parametrize("entry", entries, ids=lambda e: e.name, scope="module")
-
-
-@pytest.fixture(scope="module")
-def gin_file(pytestconfig):
-    return pytestconfig.getoption("--gin_file")
 
 
 @pytest.fixture
@@ -151,38 +138,6 @@ def test_loss_falls_and_features_do_not_collapse(entry, gin_file):
     features = bench.method(bench.batch(0)["views"][0])
     spread = np.std(tf.math.l2_normalize(features, -1), axis=0)
     assert spread.mean() > 0.05 / np.sqrt(features.shape[-1])
-
-
-@pytest.fixture(scope="module")
-def by_replicas(pytestconfig, tmp_path_factory):
-    """What `replicas.py` found on 1, 2 and 4 replicas."""
-    folder = tmp_path_factory.mktemp("replicas")
-    words = [f"--plugin={p}" for p in pytestconfig.getoption("--plugin")]
-    if gin_file := pytestconfig.getoption("--gin_file"):
-        words.append(f"--gin_file={gin_file}")
-    found = {}
-    for count in (1, 2, 4):
-        out = folder / f"{count}.npz"
-        command = [sys.executable, "-m", "tests.replicas", *words]
-        command += [f"--replicas={count}", f"--out={out}"]
-        subprocess.run(command, check=True, cwd=pytestconfig.rootpath)
-        found[count] = dict(np.load(out))
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("replicas", [2, 4])
-def test_replicas_agree(entry, by_replicas, replicas):
-    one, many = by_replicas[1], by_replicas[replicas]
-    mine = [name for name in one if name.startswith(f"{entry.name}/")]
-    assert mine
-    assert [n for n in many if n.startswith(f"{entry.name}/")] == mine
-    for name in mine:
-        # Relative to the tensor's largest entry: sums run in another order, and a
-        # moving mean is a sum of far larger numbers (seen 1.2e-5). A local negative
-        # or statistic differs by 1e-2 and more.
-        bound = 2e-5 * max(1e-2, float(np.abs(one[name]).max()))
-        np.testing.assert_allclose(many[name], one[name], 0, bound, err_msg=name)
 
 
 @pytest.mark.parametrize("part", registry.entries(), ids=lambda e: f"{e.kind}-{e.name}")
