@@ -53,6 +53,8 @@ class DINOHead(keras.layers.Layer):
         self.dense = [
             keras.layers.Dense(
                 width,
+                # A norm would take off what a bias adds.
+                use_bias=not norm or i == len(self.widths) - 1,
                 kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
                 name=f"dense{i + 1}",
                 dtype=self.dtype_policy,

@@ -33,7 +33,9 @@ def test_replicas_agree(entry, by_replicas, replicas):
     assert [n for n in many if n.startswith(f"{entry.name}/")] == mine
     for name in mine:
         # Relative to the tensor's largest entry: sums run in another order, and a
-        # moving mean is a sum of far larger numbers (seen 1.2e-5). A local negative
-        # or statistic differs by 1e-2 and more.
-        bound = 2e-5 * max(1e-2, float(np.abs(one[name]).max()))
+        # moving mean is a sum of far larger numbers (seen 1.2e-5). Momentums hold
+        # gradients that have come through all norms (seen 3e-5 in the first layers).
+        # A local negative or statistic differs by 1e-2 and more.
+        relative = 5e-5 if "/optimizer/" in name else 2e-5
+        bound = relative * max(1e-2, float(np.abs(one[name]).max()))
         np.testing.assert_allclose(many[name], one[name], 0, bound, err_msg=name)
