@@ -27,8 +27,9 @@ def count(local: tf.Tensor) -> tf.Tensor:
 
 def at_least(rows: int, local: tf.Tensor) -> None:
     """Raises ValueError if the global batch is known to have fewer rows."""
-    known = distribute.rows(local)
-    if isinstance(known, int) and known < rows:
+    # Also while variables are made, which is outside any replica.
+    known = (local.shape[0] or rows) * distribute.replicas()
+    if known < rows:
         raise ValueError(f"The batch must have at least {rows} rows, got {known}.")
 
 
