@@ -49,7 +49,9 @@ class StopAfter(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 def test_runs_stop_and_resume(tmp_path, policy):
     words = [*RATES, "Checkpoint.every_steps = 1", "train.callbacks = [@StopAfter()]"]
     words = [*words, "AdamW.clipnorm = 3.0"]
