@@ -162,10 +162,11 @@ def test_finished_run_is_not_trained_again(run):
 
 def test_evaluates_run_and_export_alike(run):
     old = run_dir.read_lines(run / run_dir.EVALUATIONS)
+    subjects = ["encoder", "random_init", "raw_pixels"]
     rows = evaluate.evaluate(
-        run, ["knn"], evaluate.SUBJECTS, None, None, "train[:64]", "test[:64]"
+        run, ["knn"], subjects, None, None, "train[:64]", "test[:64]"
     )
-    assert [r["subject"] for r in rows] == list(evaluate.SUBJECTS)
+    assert [r["subject"] for r in rows] == subjects
     online = {r["subject"]: r for r in old if r["evaluation"] == "knn"}
     for row in rows[::2]:
         assert row == online[row["subject"]] | {"step": row["step"]}

@@ -86,7 +86,8 @@ def test_export_is_called_scored_and_started_from(run, tmp_path):
         encoders.load(out, projector_layers=1)
     splits = {"train_split": "train[:64]", "test_split": "test[:64]"}
     layers = {"projector_layers": 1, **splits}
-    mine = evaluate.evaluate(run, ["knn"], evaluate.SUBJECTS, **layers)
+    subjects = ["encoder", "random_init", "raw_pixels"]
+    mine = evaluate.evaluate(run, ["knn"], subjects, **layers)
     assert [row["subject"] for row in mine] == [
         "encoder/projector_1",
         "random_init/projector_1",
@@ -142,7 +143,7 @@ def test_methods_without_a_projector_say_so(tmp_path):
     words = ["train.evaluation = None", "train.epochs = 1"]
     launch.train(str(tmp_path / "run"), ["methods/rotnet.gin", "tiny.gin"], words)
     with pytest.raises(ValueError, match=r"RotNet, .* has no projector"):
-        export.export(tmp_path / "run", projector_layers=1)
+        export.export(tmp_path / "run", tmp_path / "out", projector_layers=1)
 
 
 def test_a_projected_encoder_is_made_anew_from_its_config():
