@@ -115,12 +115,6 @@ def test_grows_run_by_run(little):
     assert "**short**: reason not known" in text
     assert "| broken | 0 | " in text
 
-    (kept / "simclr" / prove_records.REASON).write_text("Eight steps.")
-    third = call(little, "--table_only", "--seeds=0")
-    assert third.returncode == 0, third.stderr
-    assert "**short**: Eight steps." in (little / "kept" / "little.md").read_text()
-    assert call(little, "--seeds=7").returncode == 2
-
 
 TRAINER = """#!{python}
 import json, os, pathlib, shutil, signal, sys, time
