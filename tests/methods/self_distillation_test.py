@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_ssl.losses.terms import Term
 
 from keras_ssl import losses, schedules
 from keras_ssl.core import config
@@ -13,6 +12,7 @@ from keras_ssl.encoders.vit import ViT
 from keras_ssl.heads.dino_head import DINOHead
 from keras_ssl.methods.dino import DINO
 from keras_ssl.methods.ibot import IBOT
+from keras_ssl.methods.terms import Term
 from keras_ssl.runs import optimizing
 from keras_ssl.schedules import Clock, linear_warmup
 from tests import harness
