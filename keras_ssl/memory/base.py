@@ -24,6 +24,10 @@ class Memory(keras.layers.Layer):
         # Keras would round what comes in to the compute dtype, images too.
         super().__init__(autocast=False, **kwargs)
 
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
+        """Makes state that is read in float32 whatever the compute dtype."""
+        return super().add_weight(*args, **{"autocast": False, **kwargs})
+
     def prepare(self, clock: Clock) -> None:
         """Called once, before weights are made.
 
