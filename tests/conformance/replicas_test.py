@@ -37,5 +37,7 @@ def test_replicas_agree(entry, by_replicas, replicas):
         # gradients that have come through all norms (seen 3e-5 in the first layers).
         # A local negative or statistic differs by 1e-2 and more.
         relative = 5e-5 if "/optimizer/" in name else 2e-5
-        bound = relative * max(1e-2, float(np.abs(one[name]).max()))
+        # What is logged may be a mean of numbers of order 1 that cancel.
+        least = 0.1 if "@" in name else 1e-2
+        bound = relative * max(least, float(np.abs(one[name]).max()))
         np.testing.assert_allclose(many[name], one[name], 0, bound, err_msg=name)
