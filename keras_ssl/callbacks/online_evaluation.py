@@ -20,10 +20,10 @@ class OnlineEvaluation(keras.callbacks.Callback):
     """Runs evaluations before, during and after training.
 
     Before training the untrained encoder and raw pixels (of recordings the mean
-    spectrum) are scored, the baselines; at
-    the end the trained encoder, on the same images; in between a few of them, so that
-    it costs little. Test features of two numbers are drawn as a map, each time anew.
-    `tools/evaluate.py` scores a run on whole sets.
+    spectrum) are scored, the baselines; at the end the trained encoder, on the same
+    images; in between a few of them, so that it costs little. Test features of
+    two numbers are drawn as a map, each time anew. `tools/evaluate.py` scores a
+    run on whole sets.
 
     Args:
         evaluations: Evaluations with `run(encode, data)` and `protocol()`.
@@ -156,7 +156,7 @@ def result(
         "evaluation": registry.name_of(evaluation),
         "subject": subject,
         **_rounded(scores),
-        "health": {} if subject == "raw_pixels" else _health(encode, data),
+        "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
         "protocol": {
             **evaluation.protocol(),
             **data.protocol(),

@@ -62,8 +62,9 @@ class NNCLR(Method):
         queue = self.queue(z1)
         loss = losses.nnclr(z1, p2, queue, self.temperature)
         loss += losses.nnclr(z2, p1, queue, self.temperature)
-        near = tf.gather(queue, _nearest(z1, queue))
-        same = _nearest(z1, queue) == _nearest(z2, queue)
+        nearest = _nearest(z1, queue)
+        near = tf.gather(queue, nearest)
+        same = nearest == _nearest(z2, queue)
         return {
             "loss": loss / 2.0,
             # Neighbours of which the prediction is nearest to the right image.
