@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.console import say
 from keras_ssl.core.registry import register
 from keras_ssl.data import records
+from keras_ssl.data.prepare import prepare
 from keras_ssl.data.sources import Source, from_files
 
 _OPTIONS = ("image", "audio", "label")
@@ -90,7 +90,7 @@ def from_builder(
     """
     import tensorflow_datasets as tfds
 
-    _prepare(name, builder)
+    builder = prepare(name, builder)
     try:
         info = builder.info.splits[split]
     except (KeyError, ValueError) as error:
@@ -237,30 +237,6 @@ def _take(part: Any) -> int | None:
     return None if part.take < 0 else part.take
 
 
-def _prepare(name: str, builder: Any) -> None:
-    """Makes or downloads the set unless it is on disk."""
-    if tf.io.gfile.exists(builder.data_dir):
-        return
-    import tensorflow_datasets as tfds
-
-    say(f"Preparing {name} in {builder.data_dir} (once).")
-    tfds.disable_progress_bar()
-    try:
-        builder.download_and_prepare()
-    except PermissionError as error:
-        raise ValueError(
-            f"Cannot write {builder.data_dir} to prepare {name!r}; give a --data_dir "
-            "that can be written."
-        ) from error
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error) else ""
-        raise ValueError(
-            f"{name!r} is not in {builder.data_dir} and could not be prepared "
-            f"({type(error).__name__}: {reason}). Prepare it where there is a network, "
-            "and give its folder by --data_dir."
-        ) from error
-
-
 def _decoded(
     dataset: tf.data.Dataset, count: int, shape: tuple[int, ...], labelled: bool
 ) -> tuple[Any, np.ndarray | None]:
@@ -297,31 +273,3 @@ def _encoded(
 
 def _where(folder: str | None) -> str:
     return "" if folder is None else f" (nor is it in {folder})"
-
-
-@register("dataset", "embedded")
-def open_embedded(name: str, split: str, data_dir: str | None = None) -> Source:
-    """The set that comes with the project: drawn scenes of ten classes.
-
-    Args:
-        name: `32` or `64`, the side in pixels.
-        split: `train` or `test`, or a part as TFDS writes it.
-        data_dir: Where TFDS keeps data; it is made there on first use.
-
-    Returns:
-        The source.
-
-    Raises:
-        ValueError: If there is no such size or split.
-    """
-    from keras_ssl.data.embedded.builder import EmbeddedScenes
-
-    sizes = [config.name for config in EmbeddedScenes.BUILDER_CONFIGS]
-    if name not in sizes:
-        raise ValueError(
-            f"The embedded set comes in sizes {', '.join(sizes)}; got {name!r}. Say "
-            f"embedded:{sizes[0]}."
-        )
-    folder = None if data_dir is None else os.path.abspath(data_dir)
-    builder = EmbeddedScenes(config=name, data_dir=folder)
-    return from_builder(f"embedded:{name}", builder, split)

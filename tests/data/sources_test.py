@@ -273,6 +273,22 @@ def test_a_set_that_cannot_be_prepared(tmp_path):
         tfds_source.from_builder("tfds:grey", made, "train")
 
 
+def test_a_set_that_another_run_prepares_meanwhile(tmp_path, monkeypatch):
+    made = Grey(data_dir=str(tmp_path))
+    examples = made._generate_examples
+
+    def slowly():
+        Grey(data_dir=str(tmp_path)).download_and_prepare()
+        yield from examples()
+
+    monkeypatch.setattr(made, "_generate_examples", slowly)
+    source = tfds_source.from_builder("tfds:grey", made, "train")
+    assert source.count == COUNT
+    assert source.read(tf.range(2)).shape == (2, 4, 6, 3)
+    (folder,) = (tmp_path / "grey").iterdir()
+    assert folder.name == "1.0.0"
+
+
 def test_an_unknown_set(tmp_path):
     words = r"TFDS has no data set 'no_such_set_here' \(nor is it in .*\)\. Check"
     with pytest.raises(ValueError, match=words):
