@@ -17,7 +17,9 @@ CLOCK = Clock(total_steps=20, steps_per_epoch=4, examples=4 * BATCH)
 
 def methods(plugins=()):
     """Entries of all methods, or of the plugins' where there are any."""
-    mine = tuple(pathlib.Path(name).stem.split(".")[-1] for name in plugins)
+    # Paths of files, or names of modules.
+    names = [pathlib.Path(name.removesuffix(".py")).name for name in plugins]
+    mine = tuple(name.split(".")[-1] for name in names)
     return [
         entry
         for entry in registry.entries("method")

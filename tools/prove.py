@@ -21,6 +21,7 @@ RECORDS = flags.DEFINE_string("records", "docs/proofs", "Folder of records and t
 PRECISION = flags.DEFINE_string("precision", "auto", "As for train.py.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps data.")
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
+JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, each on its own cores.")
 TABLE_ONLY = flags.DEFINE_bool("table_only", False, "Runs nothing, writes the table.")
 
 
@@ -42,6 +43,7 @@ def main() -> int:
         precision=PRECISION.value,
         data_dir=DATA_DIR.value,
         plugins=PLUGIN.value,
+        jobs=JOBS.value,
         table_only=TABLE_ONLY.value,
     )
 

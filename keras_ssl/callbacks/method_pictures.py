@@ -29,7 +29,6 @@ class MethodPictures(keras.callbacks.Callback):
         seed: The run's seed.
         writer: TensorBoard's.
         times: About how often to draw in a run.
-        count: Number of images.
     """
 
     def __init__(
@@ -40,11 +39,10 @@ class MethodPictures(keras.callbacks.Callback):
         seed: int,
         writer: tf.summary.SummaryWriter,
         times: int = 8,
-        count: int = 8,
     ) -> None:
         super().__init__()
         self.directory, self.writer, self.times = directory, writer, times
-        self.source, self.views, self.seed, self.count = source, views, seed, count
+        self.source, self.views, self.seed = source, views, seed
         self.batch: dict[str, Any] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -58,8 +56,7 @@ class MethodPictures(keras.callbacks.Callback):
         if type(self.model).pictures is Method.pictures:
             return
         if self.batch is None:
-            # A method may need more images than it draws, to choose from.
-            count = getattr(self.model, "pictured", self.count)
+            count = self.model.pictured
             self.batch = sample(self.source, self.views, self.seed, count)
         if self.batch is None:
             return

@@ -118,7 +118,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
 
     def begin(self) -> None:
         """Scores the baselines, unless an earlier sitting of the run has."""
-        self.encode = frozen(self.model.encoder)
+        self.encode = frozen(self.model.product)
         known = {(r["step"], r["subject"]) for r in self.results}
         raw, encode = RAW[self.whole.train.kind]
         if (0, raw) not in known:

@@ -81,7 +81,7 @@ class TSNE(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         if self.data is None or not distribute.is_chief():
             return
-        found = self.data.features(frozen(self.model.encoder))
+        found = self.data.features(frozen(self.model.product))
         self.data.forget()
         chosen = found.test_labels < self.classes
         features, labels = found.test[chosen], found.test_labels[chosen]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_ssl.losses import _checks
+from keras_ssl.core import checks
 
 
 def across(targets: tf.Tensor, logits: tf.Tensor, telling: Sequence[int]) -> tf.Tensor:
@@ -23,14 +23,14 @@ def across(targets: tf.Tensor, logits: tf.Tensor, telling: Sequence[int]) -> tf.
         ValueError: If the shapes do not fit, there are fewer than two crops or
             `telling` does not name crops, each once.
     """
-    _checks.rank(3, targets=targets, logits=logits)
+    checks.rank(3, targets=targets, logits=logits)
     if not targets.shape[1:].is_compatible_with(logits.shape[1:]):
         raise ValueError(
             f"targets are {targets.shape} and logits {logits.shape}; they must have "
             "the same images and width."
         )
     crops, telling = int(logits.shape[0]), list(telling)
-    _checks.crops(crops, telling)
+    checks.crops(crops, telling)
     if int(targets.shape[0]) != len(telling):
         raise ValueError(f"{len(telling)} crops tell, got {targets.shape[0]} targets.")
     log_p = tf.nn.log_softmax(logits)

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _rows
 
 # Finite, so that a row's gradient stays finite; exp(-1e9) is 0 in float32.
 _EXCLUDED = -1e9
@@ -69,8 +69,8 @@ def _nt_xent_logits(
 
     Further negatives stand behind them.
     """
-    _checks.positive(temperature=temperature)
-    _checks.same_shape(z1=z1, z2=z2)
+    checks.positive(temperature=temperature)
+    checks.same_shape(z1=z1, z2=z2)
     z1, z2 = _rows.unit(z1), _rows.unit(z2)
     # One gather for both views: collectives cost latency more than bytes.
     both = distribute.gather(tf.stack([z1, z2], axis=1))
@@ -84,8 +84,8 @@ def _nt_xent_logits(
     excluded = tf.one_hot(itself, 2 * count, on_value=_EXCLUDED, off_value=0.0)
     logits = logits / temperature + excluded
     if negative_keys is not None:
-        _checks.rank(2, negative_keys=negative_keys)
-        _checks.same_width(z1=z1, negative_keys=negative_keys)
+        checks.rank(2, negative_keys=negative_keys)
+        checks.same_width(z1=z1, negative_keys=negative_keys)
         others = tf.matmul(rows, _rows.constant(negative_keys), transpose_b=True)
         logits = tf.concat([logits, others / temperature], axis=1)
     return logits, positives

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _rows
 
 
 def moco_v3(
@@ -33,9 +33,9 @@ def moco_v3(
     Raises:
         ValueError: If the shapes differ or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
-    _checks.rank(2, q1=q1)
-    _checks.same_shape(q1=q1, q2=q2, k1=k1, k2=k2)
+    checks.positive(temperature=temperature)
+    checks.rank(2, q1=q1)
+    checks.same_shape(q1=q1, q2=q2, k1=k1, k2=k2)
     # One gather for both views: collectives cost latency more than bytes.
     n, keys = tf.shape(q1)[0], tf.stop_gradient(tf.stack([k2, k1], axis=1))
     keys = distribute.gather(_rows.unit(keys))

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks
+from keras_ssl.core import checks, distribute
 
 # Below any distance that matters; the root of 0 would have an infinite slope.
 _TINY = 1e-30
@@ -30,7 +29,7 @@ def contrastive_pair(
     Raises:
         ValueError: If the shapes do not fit or `margin` is not positive.
     """
-    _checks.positive(margin=margin)
+    checks.positive(margin=margin)
     squared, y = _squared_distances(x1, x2, y)
     distance = tf.sqrt(tf.maximum(squared, _TINY))
     apart = tf.square(tf.nn.relu(margin - distance))
@@ -66,10 +65,10 @@ def _squared_distances(
     x1: tf.Tensor, x2: tf.Tensor, y: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`(n,)` each: squared distances, and the labels in float32."""
-    _checks.rank(2, x1=x1)
-    _checks.rank(1, y=y)
-    _checks.same_shape(x1=x1, x2=x2)
-    _checks.same_rows(x1=x1, y=y)
+    checks.rank(2, x1=x1)
+    checks.rank(1, y=y)
+    checks.same_shape(x1=x1, x2=x2)
+    checks.same_rows(x1=x1, y=y)
     x1, x2 = tf.cast(x1, tf.float32), tf.cast(x2, tf.float32)
     squared = tf.reduce_sum(tf.math.squared_difference(x1, x2), axis=-1)
     return squared, tf.cast(y, tf.float32)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_ssl.losses import _checks
+from keras_ssl.core import checks
 
 # As zhirongw/lemniscate.pytorch lib/NCECriterion.py; the paper has none.
 _EPSILON = 1e-7
@@ -33,10 +33,10 @@ def nce(
     Raises:
         ValueError: If the shapes do not fit or a number is not positive.
     """
-    _checks.positive(num_instances=num_instances, num_noise=num_noise)
-    _checks.rank(1, pos_scores=pos_scores)
-    _checks.rank(2, noise_scores=noise_scores)
-    _checks.same_rows(pos_scores=pos_scores, noise_scores=noise_scores)
+    checks.positive(num_instances=num_instances, num_noise=num_noise)
+    checks.rank(1, pos_scores=pos_scores)
+    checks.rank(2, noise_scores=noise_scores)
+    checks.same_rows(pos_scores=pos_scores, noise_scores=noise_scores)
     if noise_scores.shape[1] not in (num_noise, None):
         raise ValueError(
             f"noise_scores must be (n, num_noise) = (n, {num_noise}), got "

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks
+from keras_ssl.core import checks, distribute
 
 # Below it a root's slope is taken for 0: at 0 it has none.
 _TINY = 1e-12
@@ -31,14 +30,14 @@ def dissimilar_pairs(
     Raises:
         ValueError: If the margin is not positive or the shapes differ.
     """
-    _checks.positive(margin=margin)
-    _checks.rank(2, z1=z1, related=related)
-    _checks.same_shape(z1=z1, z2=z2)
+    checks.positive(margin=margin)
+    checks.rank(2, z1=z1, related=related)
+    checks.same_shape(z1=z1, z2=z2)
     z1, z2 = tf.cast(z1, tf.float32), tf.cast(z2, tf.float32)
     candidates = distribute.gather(z2)
     difference = tf.expand_dims(z1, 1) - tf.expand_dims(candidates, 0)
     squared = tf.reduce_sum(tf.square(difference), axis=-1)
-    _checks.same_shape(related=related, distances=squared)
+    checks.same_shape(related=related, distances=squared)
     distance = tf.sqrt(tf.maximum(squared, _TINY))
     counts = tf.cast(tf.math.logical_not(related), tf.float32)
     # Replicas may differ in how many pairs they leave out.

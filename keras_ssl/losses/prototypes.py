@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _crops, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _crops, _rows
 from keras_ssl.losses.transport import sinkhorn
 
 # A prototype that nothing uses has no logarithm.
@@ -37,8 +37,8 @@ def swav(
     Raises:
         ValueError: If the shapes differ or a number is not positive.
     """
-    _checks.rank(2, scores1=scores1)
-    _checks.same_shape(scores1=scores1, scores2=scores2)
+    checks.rank(2, scores1=scores1)
+    checks.same_shape(scores1=scores1, scores2=scores2)
     both = tf.stack([scores1, scores2])
     return swav_multicrop(both, (0, 1), temperature, epsilon, num_iters)
 
@@ -66,8 +66,8 @@ def swav_multicrop(
         ValueError: If the shapes do not fit, a crop does not exist or a number is not
             positive.
     """
-    _checks.rank(3, scores=scores)
-    _checks.crops(scores.shape[0], assign_crops)
+    checks.rank(3, scores=scores)
+    checks.crops(scores.shape[0], assign_crops)
     chosen = tf.gather(tf.stop_gradient(scores), list(assign_crops))
     assignments = sinkhorn(chosen, epsilon, num_iters)
     return swapped_prediction(scores, assignments, assign_crops, temperature)
@@ -94,7 +94,7 @@ def swapped_prediction(
         ValueError: If the shapes do not fit, a crop does not exist or `temperature`
             is not positive.
     """
-    _checks.positive(temperature=temperature)
+    checks.positive(temperature=temperature)
     logits = tf.cast(scores, tf.float32) / temperature
     return _crops.across(_rows.constant(assignments), logits, assign_crops)
 
@@ -117,10 +117,10 @@ def deepcluster_v2(
     Raises:
         ValueError: If the shapes do not fit or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
-    _checks.rank(2, scores=scores)
-    _checks.rank(1, assignments=assignments)
-    _checks.same_rows(scores=scores, assignments=assignments)
+    checks.positive(temperature=temperature)
+    checks.rank(2, scores=scores)
+    checks.rank(1, assignments=assignments)
+    checks.same_rows(scores=scores, assignments=assignments)
     known = tf.cast(assignments >= 0, tf.float32)
     errors = tf.nn.sparse_softmax_cross_entropy_with_logits(
         tf.maximum(assignments, 0), tf.cast(scores, tf.float32) / temperature
@@ -161,10 +161,10 @@ def msn(
     Raises:
         ValueError: If the shapes do not fit or a number is out of range.
     """
-    _checks.positive(temperature=temperature, sharpen_temperature=sharpen_temperature)
-    _checks.not_negative(me_max_weight=me_max_weight)
-    _checks.rank(2, anchors=anchors, targets=targets, prototypes=prototypes)
-    _checks.same_width(anchors=anchors, targets=targets, prototypes=prototypes)
+    checks.positive(temperature=temperature, sharpen_temperature=sharpen_temperature)
+    checks.not_negative(me_max_weight=me_max_weight)
+    checks.rank(2, anchors=anchors, targets=targets, prototypes=prototypes)
+    checks.same_width(anchors=anchors, targets=targets, prototypes=prototypes)
     rows, given = targets.shape[0], anchors.shape[0]
     if rows and given is not None and (given % rows or not given):
         raise ValueError(

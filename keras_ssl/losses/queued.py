@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks
+from keras_ssl.losses import _rows
 
 
 def info_nce(
@@ -28,7 +29,7 @@ def info_nce(
     Raises:
         ValueError: If the shapes do not fit or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
+    checks.positive(temperature=temperature)
     logits = _info_nce_logits(query, positive_key, negative_keys)
     return _first_wins(logits / temperature)
 
@@ -82,11 +83,11 @@ def densecl(
     Raises:
         ValueError: If the shapes do not fit or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
-    _checks.rank(3, q_grid=q_grid, q_backbone=q_backbone)
-    _checks.same_shape(q_grid=q_grid, k_grid=k_grid)
-    _checks.same_shape(q_backbone=q_backbone, k_backbone=k_backbone)
-    _checks.same_leading(2, q_grid=q_grid, q_backbone=q_backbone)
+    checks.positive(temperature=temperature)
+    checks.rank(3, q_grid=q_grid, q_backbone=q_backbone)
+    checks.same_shape(q_grid=q_grid, k_grid=k_grid)
+    checks.same_shape(q_backbone=q_backbone, k_backbone=k_backbone)
+    checks.same_leading(2, q_grid=q_grid, q_backbone=q_backbone)
     near = tf.einsum("nsc,ntc->nst", _rows.unit(q_backbone), _rows.unit(k_backbone))
     match = tf.argmax(near, axis=-1, output_type=tf.int32)
     keys = tf.gather(tf.stop_gradient(k_grid), match, batch_dims=1)
@@ -118,10 +119,10 @@ def nnclr(
     Raises:
         ValueError: If the shapes do not fit or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
-    _checks.rank(2, projections=projections, queue=queue)
-    _checks.same_shape(projections=projections, predictions=predictions)
-    _checks.same_width(projections=projections, queue=queue)
+    checks.positive(temperature=temperature)
+    checks.rank(2, projections=projections, queue=queue)
+    checks.same_shape(projections=projections, predictions=predictions)
+    checks.same_width(projections=projections, queue=queue)
     queue = _rows.constant(queue)
     near = tf.matmul(_rows.unit(projections), queue, transpose_b=True)
     neighbours = tf.gather(queue, tf.argmax(near, axis=-1, output_type=tf.int32))
@@ -154,13 +155,13 @@ def ressl(
     Raises:
         ValueError: If the shapes do not fit or a temperature is not positive.
     """
-    _checks.positive(
+    checks.positive(
         student_temperature=student_temperature,
         teacher_temperature=teacher_temperature,
     )
-    _checks.rank(2, query=query, queue=queue)
-    _checks.same_shape(query=query, key=key)
-    _checks.same_width(query=query, queue=queue)
+    checks.rank(2, query=query, queue=queue)
+    checks.same_shape(query=query, key=key)
+    checks.same_width(query=query, queue=queue)
     queue = _rows.constant(queue)
     key = tf.stop_gradient(_rows.unit(key))
     student = tf.matmul(_rows.unit(query), queue, transpose_b=True)
@@ -177,15 +178,15 @@ def _info_nce_logits(
     query: tf.Tensor, positive_key: tf.Tensor, negative_keys: tf.Tensor
 ) -> tf.Tensor:
     """`(n, 1 + k)` cosines, that of the right key first."""
-    _checks.rank(2, query=query)
-    _checks.same_shape(query=query, positive_key=positive_key)
+    checks.rank(2, query=query)
+    checks.same_shape(query=query, positive_key=positive_key)
     return _logits(query, tf.stop_gradient(positive_key), negative_keys)
 
 
 def _logits(query: tf.Tensor, key: tf.Tensor, negative_keys: tf.Tensor) -> tf.Tensor:
     """`(..., 1 + k)` cosines of `(..., d)` queries, that of the right key first."""
-    _checks.rank(2, negative_keys=negative_keys)
-    _checks.same_width(query=query, negative_keys=negative_keys)
+    checks.rank(2, negative_keys=negative_keys)
+    checks.same_width(query=query, negative_keys=negative_keys)
     query = _rows.unit(query)
     right = tf.reduce_sum(query * _rows.unit(key), axis=-1, keepdims=True)
     others = tf.einsum("...d,kd->...k", query, _rows.constant(negative_keys))

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _rows
 
 # Under the root of a variance, as in facebookresearch/vicreg main_vicreg.py.
 _VARIANCE_EPSILON = 1e-4
@@ -43,7 +43,7 @@ def cross_correlation(z1: tf.Tensor, z2: tf.Tensor, eps: float = 1e-5) -> tf.Ten
     Raises:
         ValueError: If the shapes differ or `eps` is negative.
     """
-    _checks.not_negative(eps=eps)
+    checks.not_negative(eps=eps)
     both = _centred_views(z1, z2)
     variance = distribute.mean(tf.reduce_mean(tf.square(both), axis=0))
     both *= tf.math.rsqrt(variance + eps)
@@ -64,7 +64,7 @@ def correlation_loss(correlation: tf.Tensor, lambd: float = 0.0051) -> tf.Tensor
     Raises:
         ValueError: If `lambd` is negative.
     """
-    _checks.not_negative(lambd=lambd)
+    checks.not_negative(lambd=lambd)
     diagonal = tf.linalg.diag_part(correlation)
     on = tf.reduce_sum(tf.math.squared_difference(diagonal, 1.0))
     return on + lambd * _off_diagonal(correlation)
@@ -118,7 +118,7 @@ def vicreg(
         ValueError: If the shapes differ, a weight is negative or the global batch
             has 1 row.
     """
-    _checks.not_negative(sim_coeff=sim_coeff, std_coeff=std_coeff, cov_coeff=cov_coeff)
+    checks.not_negative(sim_coeff=sim_coeff, std_coeff=std_coeff, cov_coeff=cov_coeff)
     both = _centred_views(z1, z2)
     _rows.at_least(2, both)
     freedom = _rows.count(both) - 1.0
@@ -142,8 +142,8 @@ def vicreg(
 
 def _centred_views(z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
     """`(n, 2, d)` float32: each view less its mean over the global batch."""
-    _checks.rank(2, z1=z1)
-    _checks.same_shape(z1=z1, z2=z2)
+    checks.rank(2, z1=z1)
+    checks.same_shape(z1=z1, z2=z2)
     # One collective for both views: they cost latency more than bytes.
     return _rows.centred(tf.cast(tf.stack([z1, z2], axis=1), tf.float32))
 

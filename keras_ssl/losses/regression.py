@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks
+from keras_ssl.losses import _rows
 
 
 def byol_regression(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -20,7 +21,7 @@ def byol_regression(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: If the shapes differ.
     """
-    _checks.same_shape(prediction=prediction, target=target)
+    checks.same_shape(prediction=prediction, target=target)
     # l2_normalize's own 1e-12 is also that of
     # google-deepmind/deepmind-research byol/utils/helpers.py.
     p, t = _rows.unit(prediction), _rows.unit(tf.stop_gradient(target))
@@ -42,7 +43,7 @@ def simsiam(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor) -> tf.Te
     Raises:
         ValueError: If the shapes differ.
     """
-    _checks.same_shape(p1=p1, p2=p2, z1=z1, z2=z2)
+    checks.same_shape(p1=p1, p2=p2, z1=z1, z2=z2)
     predictions = _rows.unit(tf.stack([p1, p2]))
     targets = _rows.unit(tf.stop_gradient(tf.stack([z2, z1])))
     return -tf.reduce_mean(tf.reduce_sum(predictions * targets, axis=-1))

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _crops, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _crops, _rows
 
 
 def distillation(
@@ -26,9 +26,9 @@ def distillation(
     Raises:
         ValueError: If the shapes differ or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
-    _checks.rank(2, student_logits=student_logits)
-    _checks.same_shape(student_logits=student_logits, teacher_logits=teacher_logits)
+    checks.positive(temperature=temperature)
+    checks.rank(2, student_logits=student_logits)
+    checks.same_shape(student_logits=student_logits, teacher_logits=teacher_logits)
     student = tf.cast(student_logits, tf.float32) / temperature
     errors = tf.nn.softmax_cross_entropy_with_logits(
         tf.nn.softmax(_teacher(teacher_logits, None, temperature)), student
@@ -59,11 +59,11 @@ def dino(
     Raises:
         ValueError: If the shapes do not fit or a temperature is not positive.
     """
-    _checks.positive(
+    checks.positive(
         student_temperature=student_temperature,
         teacher_temperature=teacher_temperature,
     )
-    _checks.rank(3, student_logits=student_logits, teacher_logits=teacher_logits)
+    checks.rank(3, student_logits=student_logits, teacher_logits=teacher_logits)
     return _crops.across(
         tf.nn.softmax(_teacher(teacher_logits, center, teacher_temperature)),
         tf.cast(student_logits, tf.float32) / student_temperature,
@@ -111,12 +111,12 @@ def ibot(
     Raises:
         ValueError: If the shapes do not fit or a number is out of range.
     """
-    _checks.positive(teacher_patch_temperature=teacher_patch_temperature)
-    _checks.not_negative(lambda1=lambda1, lambda2=lambda2)
-    _checks.rank(4, student_patch=student_patch)
-    _checks.same_shape(student_patch=student_patch, teacher_patch=teacher_patch)
-    _checks.rank(3, masks=masks)
-    _checks.same_leading(3, masks=masks, student_patch=student_patch)
+    checks.positive(teacher_patch_temperature=teacher_patch_temperature)
+    checks.not_negative(lambda1=lambda1, lambda2=lambda2)
+    checks.rank(4, student_patch=student_patch)
+    checks.same_shape(student_patch=student_patch, teacher_patch=teacher_patch)
+    checks.rank(3, masks=masks)
+    checks.same_leading(3, masks=masks, student_patch=student_patch)
     cls = lambda1 * dino(
         student_cls, teacher_cls, center, student_temperature, teacher_temperature
     )
@@ -148,8 +148,8 @@ def update_center(
     Raises:
         ValueError: If the widths differ or `momentum` is out of range.
     """
-    _checks.share(momentum=momentum)
-    _checks.same_width(center=center, teacher_logits=teacher_logits)
+    checks.share(momentum=momentum)
+    checks.same_width(center=center, teacher_logits=teacher_logits)
     logits, center = _rows.constant(teacher_logits), _rows.constant(center)
     mean = tf.reduce_mean(logits, axis=list(range(logits.shape.rank - 1)))
     return momentum * center + (1.0 - momentum) * distribute.mean(mean)
@@ -176,7 +176,7 @@ def teacher_entropy(
     Raises:
         ValueError: If the widths differ or `temperature` is not positive.
     """
-    _checks.positive(temperature=temperature)
+    checks.positive(temperature=temperature)
     log_p = tf.nn.log_softmax(_teacher(teacher_logits, center, temperature))
     return -tf.reduce_mean(tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1))
 
@@ -187,6 +187,6 @@ def _teacher(
     """Logits of the distributions to be predicted, float32, without gradient."""
     constant = _rows.constant(logits)
     if center is not None:
-        _checks.same_width(center=center, teacher_logits=logits)
+        checks.same_width(center=center, teacher_logits=logits)
         constant -= _rows.constant(center)
     return constant / temperature

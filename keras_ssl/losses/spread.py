@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _rows
 
 # Below any cosine, so that a row is not its own neighbour.
 _EXCLUDED = -4.0
@@ -25,8 +25,8 @@ def koleo(features: tf.Tensor, eps: float = 1e-8) -> tf.Tensor:
         ValueError: If there are not 2 dimensions, `eps` is negative or the global
             batch has 1 row.
     """
-    _checks.not_negative(eps=eps)
-    _checks.rank(2, features=features)
+    checks.not_negative(eps=eps)
+    checks.rank(2, features=features)
     _rows.at_least(2, features)
     x = _rows.unit(features)
     everyone = distribute.gather(x)

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _rows
 
 
 def sinkhorn(
@@ -33,13 +33,13 @@ def sinkhorn(
     Raises:
         ValueError: If the shapes do not fit or a number is not positive.
     """
-    _checks.positive(epsilon=epsilon, num_iters=num_iters)
+    checks.positive(epsilon=epsilon, num_iters=num_iters)
     logits = _rows.constant(scores) / epsilon
     if shared is None:
         for _ in range(num_iters):
             logits = tf.nn.log_softmax(logits - _mass(logits))
         return tf.exp(logits)
-    _checks.same_width(scores=scores, shared=shared)
+    checks.same_width(scores=scores, shared=shared)
     rest = _rows.constant(shared) / epsilon
     for _ in range(num_iters):
         mass = tf.stack([_mass(logits), tf.reduce_logsumexp(rest, -2, keepdims=True)])
@@ -60,7 +60,7 @@ def prototype_usage(assignments: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: If there are not 2 dimensions.
     """
-    _checks.rank(2, assignments=assignments)
+    checks.rank(2, assignments=assignments)
     k = tf.shape(assignments)[1]
     counts = tf.reduce_sum(tf.one_hot(tf.argmax(assignments, axis=1), k), axis=0)
     return tf.reduce_mean(tf.cast(distribute.total(counts) > 0, tf.float32))

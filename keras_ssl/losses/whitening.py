@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import distribute
-from keras_ssl.losses import _checks, _rows
+from keras_ssl.core import checks, distribute
+from keras_ssl.losses import _rows
 
 
 def wmse(
@@ -29,9 +29,9 @@ def wmse(
         ValueError: If the shapes differ, `eps` is out of range or the covariance is
             singular for lack of rows.
     """
-    _checks.share(eps=eps)
-    _checks.rank(2, z1=z1)
-    _checks.same_shape(z1=z1, z2=z2)
+    checks.share(eps=eps)
+    checks.rank(2, z1=z1)
+    checks.same_shape(z1=z1, z2=z2)
     both = _rows.centred(tf.cast(tf.stack([z1, z2], axis=1), tf.float32))
     if eps == 0 and z1.shape[1] is not None:
         _rows.at_least(z1.shape[1] + 1, both)

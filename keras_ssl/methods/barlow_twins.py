@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
 
@@ -37,8 +38,7 @@ class BarlowTwins(Method):
         lambd: float = 0.0051,
     ) -> None:
         super().__init__(encoder)
-        if lambd < 0:
-            raise ValueError(f"lambd must be at least 0, got {lambd}.")
+        checks.not_negative(lambd=lambd)
         self.projector = projector
         self.lambd = lambd
 

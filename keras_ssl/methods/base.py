@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from keras_ssl.core import distribute, precision, tracing
+from keras_ssl.core import distribute, precision, registry, tracing
 from keras_ssl.memory.base import Memory
 from keras_ssl.schedules import Clock, Schedule, Value
 
@@ -27,10 +27,12 @@ class Method(distribute.Model):
 
     An author keeps the given parts in `__init__` and writes `forward` and
     `objective`; `remember` too where there is a queue, bank or center. Calling a
-    method on images returns the encoder's features.
+    method on images returns the features of its product.
 
     Class attributes:
         num_views: Views of each image that `forward` needs.
+        needs: What the encoder must have beside features, such as `maps`.
+        pictured: Images that `pictures` gets; more than it draws, where it chooses.
         paper: Address of the paper.
         year: When it appeared.
         family: Such as `instance discrimination` or `masked modelling`.
@@ -43,10 +45,12 @@ class Method(distribute.Model):
         name: Name of the model; the class's by default.
 
     Raises:
-        TypeError: If `encoder` is not a Keras model.
+        TypeError: If `encoder` is not a Keras model or lacks what the method needs.
     """
 
     num_views: ClassVar[int] = 2
+    needs: ClassVar[tuple[str, ...]] = ()
+    pictured: ClassVar[int] = 8
     paper: ClassVar[str] = ""
     year: ClassVar[int] = 0
     family: ClassVar[str] = ""
@@ -58,6 +62,16 @@ class Method(distribute.Model):
             raise TypeError(
                 f"encoder must be a Keras model, got {encoder!r}. In gin, does its "
                 "reference miss the '()' at its end?"
+            )
+        if missing := [name for name in self.needs if not hasattr(encoder, name)]:
+            fit = [
+                entry.name
+                for entry in registry.entries("encoder")
+                if all(hasattr(entry.target, name) for name in self.needs)
+            ]
+            raise TypeError(
+                f"{type(self).__name__} needs an encoder with {' and '.join(missing)}, "
+                f"such as {' or '.join(fit)}; got {type(encoder).__name__}."
             )
         self.encoder = encoder
         self.clock: Clock | None = None
@@ -98,7 +112,15 @@ class Method(distribute.Model):
         return {}
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self.encoder(images, training=training)
+        return self.product(images, training=training)
+
+    @property
+    def product(self) -> keras.Model:
+        """The encoder that is scored and exported.
+
+        That is the online one, unless the paper evaluates another: a target's copy.
+        """
+        return self.encoder
 
     def setup(
         self, batch_spec: Batch, clock: Clock, terms: Sequence[Term] = ()

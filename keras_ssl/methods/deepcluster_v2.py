@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses, metrics
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.memory.clusters import Clusters
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
@@ -55,8 +56,7 @@ class DeepClusterV2(Method):
         iterations: int = 10,
     ) -> None:
         super().__init__(encoder)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
+        checks.positive(temperature=temperature)
         self.projector = projector
         self.assign_crops = tuple(assign_crops)
         self.temperature = temperature

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.layers import split_statistics
 from keras_ssl.memory.ema import Ema
@@ -44,6 +45,7 @@ class DenseCL(Method):
     paper = "https://arxiv.org/abs/2011.09157"
     year = 2020
     family = "instance discrimination"
+    needs = ("maps",)
     spans = "gathers"
 
     def __init__(
@@ -58,13 +60,8 @@ class DenseCL(Method):
         splits: int = 4,
     ) -> None:
         super().__init__(encoder)
-        if not hasattr(encoder, "maps"):
-            raise TypeError(f"DenseCL needs an encoder with maps, got {encoder!r}.")
-        if not temperature > 0 or not 0 <= dense_share <= 1 or splits < 1:
-            raise ValueError(
-                "temperature must be positive, dense_share in [0, 1] and splits at "
-                f"least 1; got {temperature}, {dense_share} and {splits}."
-            )
+        checks.positive(temperature=temperature, splits=splits)
+        checks.share(dense_share=dense_share)
         self.projector, self.dense_projector = projector, dense_projector
         self.queue, self.dense_queue = Queue(queue_size), Queue(queue_size)
         self.target = Ema([encoder, projector, dense_projector], momentum)

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses, ops
-from keras_ssl.core import randomness
+from keras_ssl.core import checks, randomness
 from keras_ssl.core.registry import register
 from keras_ssl.memory.center import Center
 from keras_ssl.memory.ema import Ema
@@ -55,10 +55,7 @@ class DINO(Method):
         center_momentum: float = 0.9,
     ) -> None:
         super().__init__(encoder)
-        if not student_temperature > 0:
-            raise ValueError(
-                f"student_temperature must be positive, got {student_temperature}."
-            )
+        checks.positive(student_temperature=student_temperature)
         self.projector = projector
         self.target = Ema([encoder], momentum)
         self.target_projector = Ema([projector], momentum)
@@ -67,6 +64,11 @@ class DINO(Method):
         self.student_temperature = student_temperature
         # ViTs take seeds for it; others have batch norms.
         self.drops_paths = hasattr(encoder, "drop_path")
+
+    @property
+    def product(self) -> keras.Model:
+        """The target's encoder, as the paper evaluates."""
+        return self.target.copies[0]
 
     def forward(self, batch: Batch) -> Outputs:
         views = batch["views"]
@@ -100,12 +102,12 @@ class DINO(Method):
         self.center.update(outputs["teacher"])
 
     def pictures(self, outputs: Outputs) -> Pictures:
-        """What the encoder's class token attends to, where it has one."""
-        if not hasattr(self.encoder, "attention"):
+        """What the target's class token attends to, where it has one."""
+        if not hasattr(self.product, "attention"):
             return {}
         images = outputs["images"]
         return ops.attention_pictures(
-            images, self.encoder.attention(images), self.encoder.patch_size
+            images, self.product.attention(images), self.product.patch_size
         )
 
     def _features(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
-from keras_ssl.core import distribute
+from keras_ssl.core import checks, distribute
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
 
@@ -45,8 +45,7 @@ class DrLIM(Method):
         margin: float = 1.0,
     ) -> None:
         super().__init__(encoder)
-        if not margin > 0:
-            raise ValueError(f"margin must be positive, got {margin}.")
+        checks.positive(margin=margin)
         self.projector = projector
         self.margin = margin
 

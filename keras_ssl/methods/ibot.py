@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses, ops
-from keras_ssl.core import randomness
+from keras_ssl.core import checks, randomness
 from keras_ssl.core.registry import register
 from keras_ssl.memory.center import Center
 from keras_ssl.memory.ema import Ema
@@ -14,8 +14,6 @@ from keras_ssl.schedules import Schedule
 
 # Views that the target sees and of which patches are hidden; the first ones.
 GLOBAL = 2
-# More than the blocks of a mask take.
-ATTEMPTS = 64
 
 
 @register("method")
@@ -46,6 +44,7 @@ class IBOT(Method):
     paper = "https://arxiv.org/abs/2111.07832"
     year = 2021
     family = "self-distillation"
+    needs = ("embed", "encode")
     spans = "statistics"
 
     def __init__(
@@ -61,15 +60,7 @@ class IBOT(Method):
         mask_probability: float = 0.5,
     ) -> None:
         super().__init__(encoder)
-        if not hasattr(encoder, "embed") or not hasattr(encoder, "encode"):
-            raise TypeError(
-                "IBOT hides patches: its encoder must be a ViT, got "
-                f"{type(encoder).__name__}."
-            )
-        if not student_temperature > 0:
-            raise ValueError(
-                f"student_temperature must be positive, got {student_temperature}."
-            )
+        checks.positive(student_temperature=student_temperature)
         self.projector = projector
         self.target = Ema([encoder], momentum)
         self.target_projector = Ema([projector], momentum)
@@ -82,6 +73,11 @@ class IBOT(Method):
         self.mask_token = self.add_weight(
             name="mask_token", shape=(encoder.feature_dim,), initializer="zeros"
         )
+
+    @property
+    def product(self) -> keras.Model:
+        """The target's encoder, as the paper evaluates."""
+        return self.target.copies[0]
 
     def forward(self, batch: Batch) -> Outputs:
         views, masks = batch["views"], self._masks(batch)
@@ -133,9 +129,9 @@ class IBOT(Method):
         self.patch_center.update(outputs["teacher_patch"])
 
     def pictures(self, outputs: Outputs) -> Pictures:
-        """What was hidden, and what the encoder's class token attends to."""
+        """What was hidden, and what the target's class token attends to."""
         images, size = outputs["images"], self.encoder.patch_size
-        attention = self.encoder.attention(images)
+        attention = self.product.attention(images)
         drawn = ops.attention_pictures(images, attention, size)
         hidden = outputs["masks"][:, 0, :, None]
         patches = ops.patchify(images, size) * (1 - hidden) + 0.5 * hidden
@@ -145,8 +141,8 @@ class IBOT(Method):
     def _masks(self, batch: Batch) -> tf.Tensor:
         """`(n, 2, patches)`, 1 where a patch is hidden."""
         grid = self.encoder.grid(*batch["views"][0].shape[1:3])
-        draws = randomness.step_uniforms(batch["seed"], GLOBAL * (2 + 4 * ATTEMPTS))
-        draws = tf.reshape(draws, [-1, 2 + 4 * ATTEMPTS])
+        draws = randomness.step_uniforms(batch["seed"], GLOBAL * ops.BLOCK_DRAWS)
+        draws = tf.reshape(draws, [-1, ops.BLOCK_DRAWS])
         masks = ops.blocks_at_times(draws, grid, self.mask_ratio, self.mask_probability)
         return tf.reshape(masks, [-1, GLOBAL, grid[0] * grid[1]])
 
@@ -158,8 +154,7 @@ class IBOT(Method):
         return self.encoder.encode(tokens, training=True, seeds=seeds)
 
     def _target_tokens(self, images: tf.Tensor) -> tf.Tensor:
-        (encoder,) = self.target.copies
-        return encoder.encode(encoder.embed(images))
+        return self.product.encode(self.product.embed(images))
 
 
 def _patches(tokens: list[tf.Tensor]) -> tf.Tensor:

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
-from keras_ssl.core import distribute, randomness
+from keras_ssl.core import checks, distribute, randomness
 from keras_ssl.core.registry import register
 from keras_ssl.memory.bank import Bank
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
@@ -52,12 +52,8 @@ class InstDisc(Method):
         proximal: float = 0.0,
     ) -> None:
         super().__init__(encoder)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
-        if noise < 0 or not proximal >= 0:
-            raise ValueError(
-                f"noise and proximal must be at least 0, got {noise} and {proximal}."
-            )
+        checks.positive(temperature=temperature)
+        checks.not_negative(noise=noise, proximal=proximal)
         self.projector = projector
         self.bank = Bank(momentum)
         self.temperature, self.noise, self.proximal = temperature, noise, proximal

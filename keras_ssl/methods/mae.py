@@ -30,6 +30,7 @@ class MAE(Method):
     paper = "https://arxiv.org/abs/2111.06377"
     year = 2021
     family = "masked modelling"
+    needs = ("embed", "encode")
     spans = "local"
 
     def __init__(
@@ -40,11 +41,6 @@ class MAE(Method):
         norm_pix_loss: bool = True,
     ) -> None:
         super().__init__(encoder)
-        if not hasattr(encoder, "embed") or not hasattr(encoder, "encode"):
-            raise TypeError(
-                f"MAE encodes single patches: its encoder must be a ViT, got "
-                f"{type(encoder).__name__}."
-            )
         if not 0.0 < mask_ratio < 1.0:
             raise ValueError(f"mask_ratio must be in (0, 1), got {mask_ratio}.")
         self.decoder = decoder

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.layers import split_statistics
 from keras_ssl.memory.ema import Ema
@@ -59,10 +60,7 @@ class MoCo(Method):
         splits: int = 4,
     ) -> None:
         super().__init__(encoder)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
-        if splits < 1:
-            raise ValueError(f"splits must be at least 1, got {splits}.")
+        checks.positive(temperature=temperature, splits=splits)
         self.projector = projector
         self.queue = Queue(queue_size)
         self.target = Ema([encoder, projector], momentum)

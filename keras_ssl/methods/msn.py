@@ -44,6 +44,7 @@ class MSN(Method):
     paper = "https://arxiv.org/abs/2204.07141"
     year = 2022
     family = "clustering"
+    needs = ("embed", "encode")
     spans = "statistics"
 
     # Among so many images it shows those that are nearest to a prototype.
@@ -62,11 +63,6 @@ class MSN(Method):
         use_sinkhorn: bool = True,
     ) -> None:
         super().__init__(encoder)
-        if not hasattr(encoder, "embed") or not hasattr(encoder, "encode"):
-            raise TypeError(
-                f"MSN drops single patches: its encoder must be a ViT, got "
-                f"{type(encoder).__name__}."
-            )
         if getattr(encoder, "pooling", "class") != "class":
             raise ValueError("MSN needs the class token: set ViT.pooling = 'class'.")
         if not 0.0 <= mask_ratio < 1.0:
@@ -76,6 +72,11 @@ class MSN(Method):
         self.mask_ratio, self.temperature = mask_ratio, temperature
         self.sharpen_temperature = sharpen_temperature
         self.me_max_weight, self.use_sinkhorn = me_max_weight, use_sinkhorn
+
+    @property
+    def product(self) -> keras.Model:
+        """The target's encoder, as the paper evaluates."""
+        return self.target.copies[0]
 
     def forward(self, batch: Batch) -> Outputs:
         whole, masked, *focal = batch["views"]

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
 
@@ -34,8 +35,7 @@ class SimCLR(Method):
         temperature: float = 0.1,
     ) -> None:
         super().__init__(encoder)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
+        checks.positive(temperature=temperature)
         self.projector = projector
         self.temperature = temperature
 

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.memory.queue import Queue
@@ -49,8 +50,7 @@ class SimCLRv2Memory(Method):
         temperature: float = 0.1,
     ) -> None:
         super().__init__(encoder)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
+        checks.positive(temperature=temperature)
         self.projector = projector
         self.queue = Queue(queue_size)
         self.target = Ema([encoder, projector], momentum)

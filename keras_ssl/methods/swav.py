@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import losses, metrics
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
@@ -61,16 +62,8 @@ class SwAV(Method):
         queue_from_epoch: float = 15,
     ) -> None:
         super().__init__(encoder)
-        if not (temperature > 0 and epsilon > 0 and num_iters >= 1):
-            raise ValueError(
-                "temperature and epsilon must be positive and num_iters at least 1; "
-                f"got {temperature}, {epsilon} and {num_iters}."
-            )
-        if queue_size < 0 or not queue_from_epoch >= 0:
-            raise ValueError(
-                "queue_size and queue_from_epoch must be at least 0; got "
-                f"{queue_size} and {queue_from_epoch}."
-            )
+        checks.positive(temperature=temperature, epsilon=epsilon, num_iters=num_iters)
+        checks.not_negative(queue_size=queue_size, queue_from_epoch=queue_from_epoch)
         self.projector, self.prototypes = projector, prototypes
         self.assign_crops = tuple(assign_crops)
         self.temperature = temperature

@@ -3,6 +3,7 @@
 from keras_ssl.ops.attention import attention_pictures, smallest_set
 from keras_ssl.ops.directions import DIRECTIONS, turned
 from keras_ssl.ops.masks import (
+    BLOCK_DRAWS,
     blocks_at_times,
     blockwise_mask,
     random_masking_from_noise,
@@ -16,6 +17,7 @@ from keras_ssl.ops.positions import (
 from keras_ssl.ops.rotations import rotate_quarter
 
 __all__ = [
+    "BLOCK_DRAWS",
     "DIRECTIONS",
     "attention_pictures",
     "blocks_at_times",

@@ -4,6 +4,10 @@ import math
 
 import tensorflow as tf
 
+# Numbers that `blocks_at_times` takes of an example: whether, how much, and four for
+# each of more blocks than a mask needs.
+BLOCK_DRAWS = 2 + 4 * 64
+
 # Attempts to place a block before an example's mask is taken as it is.
 _PATIENCE = 10
 
@@ -132,8 +136,8 @@ def blocks_at_times(
     bytedance/ibot loader.py.
 
     Args:
-        uniforms: `(n, 2 + 4 * attempts)` in [0, 1), an example's own; see
-            `blockwise_mask`.
+        uniforms: `(n, 2 + 4 * attempts)` in [0, 1), an example's own, such as
+            `(n, BLOCK_DRAWS)`; see `blockwise_mask`.
         input_size: Rows and columns of patches.
         ratio: Least and greatest share of the patches that are hidden, in [0, 1).
         probability: Of an example to have hidden patches.

@@ -2,16 +2,20 @@
 
 import contextlib
 import pathlib
-import time
 from collections.abc import Sequence
 
 from keras_ssl.core import config, console, gin_text, run_dir
 from keras_ssl.core import precision as precisions
 from keras_ssl.core.registry import register
-from keras_ssl.runs import listing, prove_job, prove_records, prove_table, records
+from keras_ssl.runs import (
+    listing,
+    prove_job,
+    prove_pool,
+    prove_records,
+    prove_table,
+    records,
+)
 from keras_ssl.runs.prove_job import Job
-
-_ERRORS = (ValueError, TypeError, KeyError)
 
 
 @register("run")
@@ -28,12 +32,15 @@ def prove(
     precision: str = "auto",
     data_dir: str | None = None,
     plugins: Sequence[str] = (),
+    jobs: int = 1,
     table_only: bool = False,
 ) -> int:
     """Trains methods by one protocol and writes a table from their records.
 
     Each run has a process of its own and goes on where it was stopped; finished ones
     are not run again. A run that fails is recorded and does not stop the others.
+    Several at a time, each on its own cores, end sooner than one after the other
+    where the encoder is too small to keep all cores busy.
 
     Args:
         protocol: `cifar10` for `proofs/cifar10.gin`, or a path.
@@ -47,13 +54,15 @@ def prove(
         precision: `auto` or a dtype policy of Keras.
         data_dir: Where TFDS keeps data.
         plugins: Modules with parts of others.
+        jobs: Runs at a time, each on its share of the cores; at least 1.
         table_only: Runs nothing; writes the table from the records.
 
     Returns:
         The exit status: 0, or 1 if a run failed.
 
     Raises:
-        ValueError: If a name is unknown or a record cannot be read.
+        ValueError: If a name is unknown, a record cannot be read, or there are fewer
+            cores than `jobs`.
     """
     file = protocol_file(protocol)
     record = pathlib.Path(kept).expanduser() / pathlib.Path(file).stem
@@ -61,7 +70,7 @@ def prove(
     if unknown := sorted(set(only_seeds) - set(seeds)):
         raise ValueError(f"The seeds of {file} are {tuple(seeds)}; got {unknown}.")
     policy = precisions.choose(precision).policy
-    jobs = [
+    every = [
         Job(
             pathlib.Path(recipe).stem,
             (recipe, file),
@@ -69,7 +78,7 @@ def prove(
             record,
             records.Launch(pathlib.Path(), data_dir, seed, policy, tuple(plugins)),
         )
-        for seed in (only_seeds or seeds)
+        for seed in dict.fromkeys(only_seeds or seeds)
         for recipe in recipes(methods, family)
     ]
     run_dir.write_json(
@@ -81,7 +90,7 @@ def prove(
             "command": f"python tools/prove.py --protocol={protocol}",
         },
     )
-    failed = 0 if table_only else _run_all(jobs, record)
+    failed = 0 if table_only else _run_all(every, record, jobs)
     prove_table.write(record)
     console.say(f"Wrote {record.with_name(record.name + '.md')}.")
     return 1 if failed else 0
@@ -104,6 +113,7 @@ def recipes(methods: Sequence[str] = (), family: str | None = None) -> list[str]
     """
     every = [name for name in config.shipped() if name.startswith("methods/")]
     files = [m if m.endswith(".gin") else f"methods/{m}.gin" for m in methods] or every
+    files = list(dict.fromkeys(files))  # Named twice, a run would meet itself.
     for file in files:
         config.find(file)
     if family is None:
@@ -122,37 +132,29 @@ def _method(file: str) -> str:
     return next((gin_text.show(b.value)[1:].split("/")[-1] for b in bound), "")
 
 
-def _run_all(jobs: Sequence[Job], record: pathlib.Path) -> int:
+def _run_all(jobs: Sequence[Job], record: pathlib.Path, at_once: int) -> int:
     """Runs what is not finished; returns how many failed."""
-    failed, times = 0, []
-    for place, job in enumerate(jobs, 1):
-        name = f"[{place}/{len(jobs)}] {job.method}, seed {job.launch.seed}"
-        begun, trained = time.perf_counter(), False
-        try:
-            job.check()
-            if not job.finished:
-                trained = True
-                console.say(
-                    f"{name}: trains; {job.folder / prove_job.LOG} says how it goes."
-                )
-            error = job.train() if trained else ""
-        except _ERRORS as refused:
-            error = job.public(config.explain(refused))
-        prove_job.keep(job, error)
-        if error:
-            failed += 1
-            ending = f"failed: {error}"
-        else:
-            ending = f"{'finished' if trained else 'was finished'}: {_scores(job)}"
-        if trained:
-            times.append(time.perf_counter() - begun)
-            # What is wrong with a record is an error at the end; the rest goes on.
-            with contextlib.suppress(ValueError):
-                prove_table.write(record)
-        left = [other for other in jobs[place:] if not other.finished]
-        hence = len(left) * sum(times) / max(1, len(times))
-        about = f", about {console.duration(hence)}" if times and left else ""
-        console.say(f"{name} {ending}. {len(left)} left{about}.")
+    failed, times, open_ = 0, [], {job.folder for job in jobs}
+    with contextlib.closing(prove_pool.each(jobs, at_once)) as ended:
+        for place, (job, error, seconds) in enumerate(ended, 1):
+            prove_job.keep(job, error)
+            failed += bool(error)
+            trained = seconds is not None
+            said = "finished" if trained else "was finished"
+            ending = f"failed: {error}" if error else f"{said}: {_scores(job)}"
+            if trained:
+                times.append(seconds)
+                # What is wrong with a record is an error at the end; the rest goes on.
+                with contextlib.suppress(ValueError):
+                    prove_table.write(record)
+            open_.discard(job.folder)
+            left = [each for each in jobs if each.folder in open_ and not each.finished]
+            hence = len(left) * sum(times) / max(1, len(times)) / at_once
+            about = f", about {console.duration(hence)}" if times and left else ""
+            name = f"{job.method}, seed {job.launch.seed}"
+            console.say(
+                f"[{place}/{len(jobs)}] {name} {ending}. {len(left)} left{about}."
+            )
     return failed
 
 

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,8 +60,12 @@ class Job:
         config.parse(self.files)
         records.check_directory(dataclasses.replace(self.launch, run_dir=self.folder))
 
-    def train(self) -> str:
-        """Trains in a process of its own; returns why it failed, or ''."""
+    def start(self, cores: Sequence[int] = ()) -> "Running":
+        """Begins to train, or goes on, in a process of its own.
+
+        Args:
+            cores: Those it may use; all by default.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         words = {
             "run_dir": str(self.folder),
@@ -70,20 +75,16 @@ class Job:
             "plugins": self.launch.plugins,
             "data_dir": self.launch.data_dir,
         }
-        command = [sys.executable, "-m", "keras_ssl.runs.prove_one", json.dumps(words)]
+        module = "keras_ssl.runs.prove_one"
+        command = [sys.executable, "-m", module, json.dumps(words), json.dumps(cores)]
         # From a clone that is not installed the package is found by its folder.
         root = str(pathlib.Path(keras_ssl.__file__).parents[1])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         with (self.folder / LOG).open("a", encoding="utf-8") as log:
             begin = log.tell()
-            status = _call(command, log, env)
-        if status == 0 and self.finished:
-            return ""
-        with (self.folder / LOG).open("rb") as log:
-            log.seek(begin)
-            said = log.read().decode("utf-8", "replace")
-        return self.public(last_error(said, status))
+            child = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+        return Running(self, tuple(cores), child, begin, time.perf_counter())
 
     def public(self, text: str) -> str:
         """A message without the folders of this machine."""
@@ -94,6 +95,44 @@ class Job:
         for place, name in places.items():
             text = text.replace(place, name)
         return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A run of a proof that trains.
+
+    Attributes:
+        job: The run.
+        cores: Those it may use; all if empty.
+        child: Its process.
+        begin: Where in the log this sitting begins.
+        begun: When it began, in seconds of `time.perf_counter`.
+    """
+
+    job: Job
+    cores: tuple[int, ...]
+    child: subprocess.Popen
+    begin: int
+    begun: float
+
+    def error(self) -> str:
+        """Why it failed, or '', once its process has ended."""
+        status = self.child.wait()
+        if status == 0 and self.job.finished:
+            return ""
+        with (self.job.folder / LOG).open("rb") as log:
+            log.seek(self.begin)
+            said = log.read().decode("utf-8", "replace")
+        return self.job.public(last_error(said, status))
+
+    def stop(self) -> None:
+        """Ends its process, which saves what it has."""
+        self.child.send_signal(signal.SIGINT)
+        try:
+            self.child.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
 
 
 def keep(job: Job, error: str = "") -> None:
@@ -132,28 +171,6 @@ def thin(
         before = [i for i, row in enumerate(rows) if row["step"] <= step]
         ends.update(before[-1:])
     return [row for i, row in enumerate(rows) if i % every == 0 or i in ends]
-
-
-def _call(command: Sequence[str], log: Any, env: dict[str, str]) -> int:
-    """Runs a command; when this process is told to end, it ends that one first."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with subprocess.Popen(command, stdout=log, stderr=log, env=env) as child:
-            try:
-                return child.wait()
-            except BaseException:
-                child.send_signal(signal.SIGINT)
-                try:
-                    child.wait(timeout=20)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def last_error(said: str, status: int) -> str:

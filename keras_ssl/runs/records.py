@@ -97,7 +97,7 @@ class Record:
     ) -> None:
         self.directory = launch.run_dir
         self.unreadable = source.unreadable
-        encoder = method.encoder
+        encoder = method.product
         self.content: dict[str, Any] = {
             "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
             "python": platform.python_version(),
@@ -119,7 +119,8 @@ class Record:
             },
             "projector": _projector(method),
             "parameters": {
-                "encoder": _count(encoder),
+                # A target's copy has as many, but trains none.
+                "encoder": _count(method.encoder),
                 "trained": _count(method),
             },
             "data": {
@@ -195,7 +196,8 @@ class Record:
 def _projector(method: "Method") -> dict[str, Any] | None:
     """What its projector is made from; None where no first layers could be taken."""
     head: Any = getattr(method, "projector", None)
-    if not hasattr(head, "first"):
+    # The online projector does not belong to what a target's copy finds.
+    if not hasattr(head, "first") or method.product is not method.encoder:
         return None
     try:
         name = registry.name_of(head)

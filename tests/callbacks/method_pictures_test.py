@@ -31,7 +31,7 @@ def drawn(name, source, folder, **options):
 
 
 def test_a_sheet_and_nothing_else_changes(source, tmp_path):
-    callback, method = drawn("MAE", source, tmp_path, count=3)
+    callback, method = drawn("MAE", source, tmp_path)
     before = [v.numpy() for v in method.variables]
     callback.draw()
     for old, variable in zip(before, method.variables, strict=True):
@@ -58,7 +58,7 @@ def test_methods_without_pictures_leave_none(source, tmp_path):
 
 def test_a_method_may_have_nothing_to_draw(source, tmp_path):
     # Such as the attention of an encoder that has none.
-    callback, method = drawn("MAE", source, tmp_path, count=2)
+    callback, method = drawn("MAE", source, tmp_path)
     method.pictures = lambda outputs: {}
     callback.draw()
     assert not (tmp_path / run_dir.PICTURES).exists()

@@ -114,7 +114,7 @@ def test_restored_run_goes_on_bit_by_bit(entry, gin_file, tmp_path):
 
 @pytest.mark.slow
 def test_export_equals_call(bench, tmp_path):
-    encoder = bench.method.encoder
+    encoder = bench.method.product
     bench.steps(1)
     saved_model.export(encoder, tmp_path / "export", 32, {})
     pixels = harness.images(5)

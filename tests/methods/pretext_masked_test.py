@@ -80,7 +80,7 @@ def _statistics(images, p):
 
 
 def test_mae_needs_a_vit():
-    with pytest.raises(TypeError, match="must be a ViT, got SmallResNet"):
+    with pytest.raises(TypeError, match="such as ViT; got SmallResNet"):
         MAE(SmallResNet((1,), (4,)), MAEDecoder(12, 1, 3))
 
 

@@ -13,7 +13,14 @@ import time
 import pytest
 
 from keras_ssl.core import config, run_dir
-from keras_ssl.runs import prove, prove_job, prove_records, prove_table, records
+from keras_ssl.runs import (
+    prove,
+    prove_job,
+    prove_pool,
+    prove_records,
+    prove_table,
+    records,
+)
 from tests.readme_test import ROOT
 from tests.runs.prove_records_test import write
 
@@ -119,7 +126,7 @@ def test_grows_run_by_run(little):
 TRAINER = """#!{python}
 import json, os, pathlib, shutil, signal, sys, time
 
-words = json.loads(sys.argv[-1])
+words = json.loads(sys.argv[-2])
 folder = pathlib.Path(words["run_dir"])
 with open("{calls}", "a") as calls:
     calls.write(f"{{folder.parent.name}} {{words['seed']}}\\n")
@@ -198,6 +205,44 @@ def test_ends_its_run_when_it_is_told_to_end(tmp_path, trainer):
     assert time.monotonic() - begun < 30
     assert trainer() == {"rotnet 0": 1}
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_several_at_a_time_share_the_cores(tmp_path, trainer, monkeypatch, capsys):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert prove_pool.shares(1) == [()]
+    assert prove_pool.shares(2) == [(0, 2), (1, 3)]
+    with pytest.raises(ValueError, match="between 1 and the 4 cores; got 5"):
+        prove_pool.shares(5)
+    started = []
+    start = prove_job.Job.start
+    monkeypatch.setattr(
+        prove_job.Job,
+        "start",
+        lambda job, cores: started.append((job.method, cores)) or start(job, cores),
+    )
+    methods = ["simclr", "byol", "vicreg", "moco"]
+    assert little_proof(tmp_path, methods, only_seeds=(0,), jobs=2) == 1
+    assert trainer() == {f"{name} 0": 1 for name in methods}
+    assert {cores for _, cores in started[:2]} == {(0, 2), (1, 3)}
+    said = capsys.readouterr().err.splitlines()
+    both = [line.split(":")[0] for line in said[:2]]
+    assert both == ["[1/4] simclr, seed 0", "[2/4] byol, seed 0"]
+    assert "moco, seed 0 finished" in "".join(said)
+    assert list(prove_records.failures(tmp_path / "kept" / "embedded")) == [
+        ("byol", "0")
+    ]
+
+
+def test_ends_all_its_runs_when_it_is_told_to_end(tmp_path, trainer, monkeypatch):
+    started = []
+    start = prove_job.Job.start
+    monkeypatch.setattr(
+        prove_job.Job, "start", lambda *a: started.append(start(*a)) or started[-1]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        little_proof(tmp_path, ["moco", "rotnet", "simclr"], jobs=2, only_seeds=(0,))
+    assert {one.job.method for one in started} >= {"moco", "rotnet"}
+    assert all(one.child.returncode is not None for one in started)
 
 
 def test_table_only_runs_nothing(tmp_path, trainer):

@@ -1,4 +1,4 @@
-"""What every loss asks of its arguments."""
+"""What losses and methods ask of their arguments."""
 
 import numbers
 from collections.abc import Sequence
