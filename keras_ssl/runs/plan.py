@@ -237,7 +237,7 @@ class _Plan:
         if self.whole is not None:
             console.say("Trying the evaluations ...")
             scoring = rehearsal.score(
-                self.given.evaluation, self.method.encoder, self.whole
+                self.given.evaluation, self.method.product, self.whole
             )
         console.say(f"Trying {rehearsal.STEPS} steps ...")
         tried = rehearsal.train(self.method, self.batches, self.start)
