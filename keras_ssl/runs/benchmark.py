@@ -26,13 +26,14 @@ COLUMNS = {
     "milliseconds": "ms a step",
     "images_per_second": "images/s",
     "ours_to_it": "ours, times as fast",
-    "share": "share of a step",
+    "share": "share",
     "goal": "goal",
 }
 NOTES = {
     "views": "Medians over rounds; ratios are taken within a round.",
     "step": "Medians over steps; ratios are taken between steps in a row.",
-    "parts": "Medians over turns; a goal is the greatest share of a step wanted.",
+    "parts": "Medians over turns of a part's share in a train step, in the last row of "
+    "a pixel's in what it costs in equal views; a goal is the greatest share wanted.",
     "batch_norm": "A step forward and backward; the fastest of all turns counts.",
 }
 # Ours may take a twentieth longer than the fused kernel.

@@ -16,11 +16,13 @@ from keras_ssl import losses
 from keras_ssl.encoders.resnet import ResNet
 from keras_ssl.heads.mlp import MLP
 from keras_ssl.memory import Bank, Ema, Queue
+from keras_ssl.methods import multi_crop
 from keras_ssl.schedules import Clock
 
 # Sizes of the papers' small settings: MoCo's queue for ImageNet, a bank of CIFAR-10,
 # SwAV's prototypes.
 _WIDTH, _QUEUE, _BANK, _PROTOTYPES = 128, 65_536, 50_000, 3_000
+_CROPS = "2 x 32 px and 4 x 20 px"
 
 
 def rows(batch_size: int = 64, rounds: int = 15) -> list[dict[str, Any]]:
@@ -33,6 +35,7 @@ def rows(batch_size: int = 64, rounds: int = 15) -> list[dict[str, Any]]:
     Returns:
         A row for each part: `case`, `batch_size`, `milliseconds` (median), `share`, the
         median over turns of its part of a step, and `goal`, the greatest share wanted.
+        The last row's share is that of a pixel of many views in one of two equal ones.
 
     Raises:
         ValueError: If a number is not positive.
@@ -45,10 +48,15 @@ def rows(batch_size: int = 64, rounds: int = 15) -> list[dict[str, Any]]:
     step = _step(encoder, projector, batch_size)
     parts = _parts(encoder, projector, batch_size)
     found = []
-    for name, (part, goal) in parts.items():
+    beside = {name: (part, step, goal) for name, (part, goal) in parts.items()}
+    crops, equal, pixels = _crops(encoder, batch_size)
+    beside[f"a pixel of {_CROPS}, forward"] = (crops, equal, 1.15)
+    for name, (part, other, goal) in beside.items():
         seconds, shares = [], []
         for turn in range(rounds + 2):
-            mine, whole = _seconds(part), _seconds(step)
+            mine, whole = _seconds(part), _seconds(other)
+            if part is crops:
+                whole *= pixels
             if turn >= 2:  # The first ones trace.
                 seconds.append(mine)
                 shares.append(mine / whole)
@@ -122,6 +130,27 @@ def _parts(
         name: (tf.function(part, autograph=False), goal)
         for name, (part, goal) in made.items()
     }
+
+
+def _crops(
+    encoder: keras.Model, batch_size: int
+) -> tuple[Callable[[], tf.Tensor], Callable[[], tf.Tensor], float]:
+    """Views of two sizes forward, two of the large ones alone, and how many pixels."""
+    large, small = (
+        [tf.random.stateless_uniform([batch_size, side, side, 3], [0, 1])] * count
+        for side, count in ((32, 2), (20, 4))
+    )
+
+    def forward(views: list[tf.Tensor]) -> Callable[[], tf.Tensor]:
+        return tf.function(
+            lambda: tf.add_n(
+                [tf.reduce_sum(f) for f in multi_crop.by_size(encoder, views)]
+            ),
+            autograph=False,
+        )
+
+    pixels = (2 * 32**2 + 4 * 20**2) / (2 * 32**2)
+    return forward(large + small), forward(large), pixels
 
 
 def _seconds(call: Callable[[], tf.Tensor]) -> float:

@@ -4,12 +4,14 @@ import collections
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import gin
 import pytest
 
 from keras_ssl.core import config, run_dir
@@ -315,6 +317,10 @@ def test_every_method_fits_every_protocol(recipe, protocol):
     scored = config.value("train", "evaluation")
     assert scored.limits == (10_000, 10_000)
     assert scored.test_split == "test"
+    # A macro that the protocol has made idle would be refused by the run.
+    text = gin.config_str()
+    macros = set(re.findall(r"^(\w+) = ", text, re.M)) - {"tiny_encoder", "encoder"}
+    assert {name for name in macros if f"%{name}" not in text} == set()
 
 
 def test_a_recipe_cannot_change_the_budget(tmp_path):
