@@ -85,7 +85,7 @@ class DINOHead(keras.layers.Layer):
             if i < len(self.norms):
                 x = self.norms[i](x, training=training)
             if i < len(self.dense) - 1:
-                x = gelu(x)
+                x = gelu(x, training)
         return self.last(x)
 
     def get_config(self) -> dict[str, Any]:

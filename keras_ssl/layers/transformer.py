@@ -74,7 +74,7 @@ class TransformerBlock(keras.layers.Layer):
         self, x: tf.Tensor, training: bool = False, seeds: tf.Tensor | None = None
     ) -> tf.Tensor:
         x += self._drop(self.attention(self.norm1(x)), 0, training, seeds)
-        inner = gelu(self.dense1(self.norm2(x)))
+        inner = gelu(self.dense1(self.norm2(x)), training)
         return x + self._drop(self.dense2(inner), 1, training, seeds)
 
     def attention_probabilities(self, x: tf.Tensor) -> tf.Tensor:

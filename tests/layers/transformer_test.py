@@ -51,14 +51,15 @@ def test_norm_computes_in_float32():
         LayerNorm(0.0)
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
-def test_gelu_is_that_of_tensorflow_and_so_is_its_slope(dtype):
+def test_gelu_is_that_of_tensorflow_and_so_is_its_slope(dtype, training):
     x = tf.cast(tf.linspace(-6.0, 6.0, 1001), dtype)
     wide = tf.cast(x, tf.float32)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, wide])
-        got, want = gelu(x), tf.nn.gelu(wide, approximate=False)
-        twice = 2.0 * gelu(wide)
+        got, want = gelu(x, training), tf.nn.gelu(wide, approximate=False)
+        twice = 2.0 * gelu(wide, training)
     bound = 1e-6 if dtype == tf.float32 else 2.0**-8
     assert got.dtype == dtype
     close(tf.cast(got, tf.float32), want, bound, bound)
