@@ -180,7 +180,7 @@ def _row(table: Table, method: str, names: dict[str, str]) -> dict[str, str]:
         "RankMe": f"{health('rankme'):.1f}",
         "feature std": f"{health('feature_std'):.2f}",
         "time a run": console.duration(mean([run.seconds for run in runs])),
-        "commit": _all({(run.content["commit"] or "")[:7] for run in runs}),
+        "commit": _all({_short(run.content["commit"] or "") for run in runs}),
     }
 
 
@@ -201,6 +201,11 @@ def _verdict(
 def _score(score: Interval) -> str:
     around = "" if score.low is None else f" [{score.low:.3f}, {score.high:.3f}]"
     return f"{score.mean:.3f}{around}"
+
+
+def _short(commit: str) -> str:
+    """A commit's first digits; with a `+` where files differed from it."""
+    return commit[:7] + "+" * commit.endswith("-dirty")
 
 
 def _all(values: set[str]) -> str:

@@ -137,7 +137,9 @@ class Record:
     def begin(self, step: int) -> None:
         """Notes that training starts, anew or from a checkpoint at `step`."""
         before = run_dir.read_json(self.directory / run_dir.RUN)
-        resumes = bool(before) and step < self.content["total_steps"]
+        # Of a finished run nothing is left to do, and what it took stays.
+        self.finished = before if before.get("status") == "finished" else {}
+        resumes = bool(before) and not self.finished
         self.content["resumed"] = before.get("resumed", 0) + int(resumes)
         # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
         self.content["resumed_at"] = before.get("resumed_at", []) + [step] * resumes
@@ -178,6 +180,8 @@ class Record:
                 "saving": round(saver.seconds, 1),
             },
         }
+        kept = ("peak_memory", "seconds")
+        self.content |= {k: self.finished[k] for k in kept if k in self.finished}
         self._write("finished")
         return self.content
 
@@ -226,14 +230,21 @@ def _versions() -> dict[str, str]:
     return found
 
 
+# The whole hash whatever tags there are.
+_NAMED = ("--always", "--abbrev=40", "--exclude=*", "--dirty")
+
+
 def _commit() -> str | None:
-    """Commit of the clone that the package is in, if it is in one."""
+    """Commit of the clone that the package is in, if it is in one.
+
+    It ends in `-dirty` where files differ from it.
+    """
     root = pathlib.Path(keras_ssl.__file__).parents[1]
     if not (root / ".git").exists():
         return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            ["git", "-C", str(root), "describe", *_NAMED],
             capture_output=True,
             text=True,
             check=False,

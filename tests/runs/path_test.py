@@ -126,7 +126,7 @@ def test_other_seed_is_another_run(run, tmp_path):
     assert record["weights_digest"] != digest
 
 
-@pytest.mark.parametrize("stop", [2, 4, 7])
+@pytest.mark.parametrize("stop", [2, 4, 7, 8])
 def test_resumes_bit_by_bit(run, tmp_path, stop):
     words = ["Checkpoint.every_steps = 2", "train.callbacks = [@StopAt()]"]
     folder = tmp_path / "stopped"
@@ -156,7 +156,7 @@ def test_finished_run_is_not_trained_again(run):
     launch.train(str(run), TINY, precision="float32")
     after = run_dir.read_json(run / run_dir.RUN)
     assert after["weights_digest"] == before["weights_digest"]
-    assert after["resumed"] == 0
+    assert (after["resumed"], after["seconds"]) == (0, before["seconds"])
     assert run_dir.read_lines(run / run_dir.EVALUATIONS) == rows
 
 
