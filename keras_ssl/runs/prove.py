@@ -134,15 +134,15 @@ def _method(file: str) -> str:
 
 def _run_all(jobs: Sequence[Job], record: pathlib.Path, at_once: int) -> int:
     """Runs what is not finished; returns how many failed."""
-    failed, times, open_ = 0, [], {job.folder for job in jobs}
+    failed, open_ = 0, {job.folder for job in jobs}
+    times: list[float] = []
     with contextlib.closing(prove_pool.each(jobs, at_once)) as ended:
         for place, (job, error, seconds) in enumerate(ended, 1):
             prove_job.keep(job, error)
             failed += bool(error)
-            trained = seconds is not None
-            said = "finished" if trained else "was finished"
+            said = "was finished" if seconds is None else "finished"
             ending = f"failed: {error}" if error else f"{said}: {_scores(job)}"
-            if trained:
+            if seconds is not None:
                 times.append(seconds)
                 # What is wrong with a record is an error at the end; the rest goes on.
                 with contextlib.suppress(ValueError):

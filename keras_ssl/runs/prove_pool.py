@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 from keras_ssl.core import config, console
@@ -24,7 +24,7 @@ class Ended(NamedTuple):
     seconds: float | None
 
 
-def each(jobs: Sequence[Job], at_once: int = 1) -> Iterator[Ended]:
+def each(jobs: Sequence[Job], at_once: int = 1) -> Generator[Ended, None, None]:
     """Runs what is not finished, and tells of each run as it ends.
 
     Told to end, it ends its runs first; close it where it may be left early.
