@@ -12,7 +12,7 @@ def gelu(x: tf.Tensor, training: bool = False) -> tf.Tensor:
     Computed in float32 whatever the dtype. In training value and slope are compiled
     into one pass, and the slope is all that is kept for the way back; `tf.nn.gelu`
     takes a pass for each operation and keeps several tensors. These are the widest
-    activations of a transformer: on a CPU its blocks train faster by a fifth.
+    activations of a transformer.
 
     Args:
         x: Of any shape.

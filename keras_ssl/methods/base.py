@@ -70,8 +70,9 @@ class Method(distribute.Model):
                 if all(hasattr(entry.target, name) for name in self.needs)
             ]
             raise TypeError(
-                f"{type(self).__name__} needs an encoder with {' and '.join(missing)}, "
-                f"such as {' or '.join(fit)}; got {type(encoder).__name__}."
+                f"{type(self).__name__} needs an encoder with {' and '.join(missing)}"
+                f"{', such as ' * bool(fit)}{' or '.join(fit)}; got "
+                f"{type(encoder).__name__}."
             )
         self.encoder = encoder
         self.clock: Clock | None = None
