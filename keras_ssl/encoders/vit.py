@@ -245,7 +245,7 @@ class ViT(Encoder):
         x = self._with_class_token(tokens)
         for block in self.blocks:
             x = block(x, training=training, seeds=seeds)
-        return self.norm(x)
+        return self.norm(x, training=training)
 
     def call(
         self,

@@ -147,7 +147,7 @@ class MAEDecoder(keras.layers.Layer):
         x += tf.cast(self.positions_for(patches), x.dtype)
         for block in self.blocks:
             x = block(x, training=training)
-        return self.predict(self.norm(x)[:, 1:])
+        return self.predict(self.norm(x, training=training)[:, 1:])
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -82,10 +82,8 @@ class ConvNorm(keras.layers.Layer):
             after = self.size - 1 - before
             x = tf.pad(x, [[0, 0], [before, after], [before, after], [0, 0]])
         x = self.conv(x)
-        if self.norm_kind == "batch":
+        if self.norm is not None:
             x = self.norm(x, training=training)
-        elif self.norm is not None:
-            x = self.norm(x)
         return tf.nn.relu(x) if self.activate else x
 
     def get_config(self) -> dict[str, Any]:

@@ -73,8 +73,10 @@ class TransformerBlock(keras.layers.Layer):
     def call(
         self, x: tf.Tensor, training: bool = False, seeds: tf.Tensor | None = None
     ) -> tf.Tensor:
-        x += self._drop(self.attention(self.norm1(x)), 0, training, seeds)
-        inner = gelu(self.dense1(self.norm2(x)), training)
+        x += self._drop(
+            self.attention(self.norm1(x, training=training)), 0, training, seeds
+        )
+        inner = gelu(self.dense1(self.norm2(x, training=training)), training)
         return x + self._drop(self.dense2(inner), 1, training, seeds)
 
     def attention_probabilities(self, x: tf.Tensor) -> tf.Tensor:

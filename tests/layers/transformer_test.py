@@ -1,3 +1,5 @@
+import operator
+
 import keras
 import numpy as np
 import pytest
@@ -26,17 +28,19 @@ def randomised(layer, shape=(None, None, 12)):
     return layer
 
 
-def test_norm_is_that_of_keras():
+@pytest.mark.parametrize("training", [False, True])
+def test_norm_is_that_of_keras(training):
     mine, x = randomised(LayerNorm()), tokens(scale=3.0) + 2.0
     theirs = keras.layers.LayerNormalization(epsilon=1e-6)
     theirs.build(x.shape)
     theirs.set_weights(mine.get_weights())
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        a, b = mine(x), theirs(x)
+        a, b = mine(x, training=training), theirs(x)
         sums = [tf.reduce_sum(y**3) for y in (a, b)]
     close(a, b, 1e-5, 1e-5)
-    for of in (lambda layer: x, lambda layer: layer.gamma.value):
+    weights = ("gamma", "beta")
+    for of in (lambda layer: x, *(operator.attrgetter(f"{w}.value") for w in weights)):
         want = tape.gradient(sums[1], of(theirs))
         close(tape.gradient(sums[0], of(mine)), want, 1e-4, 1e-3)
 
@@ -44,8 +48,10 @@ def test_norm_is_that_of_keras():
 def test_norm_computes_in_float32():
     layer = LayerNorm(dtype="mixed_bfloat16")
     x = tf.constant([[100.0, 100.5, 101.0, 101.5]], tf.bfloat16)
-    assert layer(x).dtype == tf.bfloat16
-    close(tf.cast(layer(x), tf.float32), LayerNorm()(tf.cast(x, tf.float32)), 1e-2)
+    for training in (False, True):
+        assert layer(x, training=training).dtype == tf.bfloat16
+        wide = LayerNorm()(tf.cast(x, tf.float32))
+        close(tf.cast(layer(x, training=training), tf.float32), wide, 1e-2)
     assert {v.dtype for v in layer.variables} == {"float32"}
     with pytest.raises(ValueError, match="epsilon must be positive, got 0"):
         LayerNorm(0.0)
