@@ -79,7 +79,7 @@ def _slopes(
     return tf.cast(slope, x.dtype), _sum_rows(upstream * normed), _sum_rows(upstream)
 
 
-# Sums are products with ones: XLA adds up a row one by one, and multiplies many at once.
+# Sums are products with ones: XLA adds a row up one by one, but multiplies at once.
 
 
 def _mean(x: tf.Tensor) -> tf.Tensor:
