@@ -230,26 +230,33 @@ def _versions() -> dict[str, str]:
     return found
 
 
-# The whole hash whatever tags there are.
-_NAMED = ("--always", "--abbrev=40", "--exclude=*", "--dirty")
+# What a run is made of; records and tables in docs/ change with every run.
+_MATTERS = ("keras_ssl", "gin_configs", "tools")
 
 
 def _commit() -> str | None:
     """Commit of the clone that the package is in, if it is in one.
 
-    It ends in `-dirty` where files differ from it.
+    It ends in `-dirty` where code or recipes differ from it.
     """
     root = pathlib.Path(keras_ssl.__file__).parents[1]
     if not (root / ".git").exists():
         return None
+    commit = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--", *_MATTERS)
+    return f"{commit}-dirty" if commit and changed else commit or None
+
+
+def _git(root: pathlib.Path, *command: str) -> str:
+    """What git answers, nothing where it cannot."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "describe", *_NAMED],
+            ["git", "-C", str(root), *command],
             capture_output=True,
             text=True,
             check=False,
             timeout=10,
         )
-    except OSError:
-        return None
-    return done.stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
