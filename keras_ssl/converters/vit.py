@@ -12,7 +12,8 @@ from keras_ssl import ops
 from keras_ssl.converters import base
 from keras_ssl.converters.base import Source, dense_kernel
 from keras_ssl.core.tracing import prefix_of
-from keras_ssl.encoders.vit import FIXED_POSITIONS, ViT
+from keras_ssl.encoders.tokens import FIXED_POSITIONS
+from keras_ssl.encoders.vit import ViT
 from keras_ssl.heads.mae_decoder import MAEDecoder
 
 _MARKER = "patch_embed.proj.weight"

@@ -1,7 +1,7 @@
 """What losses and methods ask of their arguments."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +29,15 @@ def share(**numbers_by_name: Any) -> None:
     for name, value in numbers_by_name.items():
         if isinstance(value, numbers.Real) and not 0 <= float(value) <= 1:
             raise ValueError(f"{name} must be in [0, 1], got {value}.")
+
+
+def one_of(known: Iterable[Any], **values: Any) -> None:
+    """Raises ValueError if a value is not among those that are known."""
+    listed = list(known)
+    for name, value in values.items():
+        if value not in listed:
+            names = ", ".join(map(str, listed))
+            raise ValueError(f"{name} must be one of {names}; got {value!r}.")
 
 
 def rank(count: int, **tensors: tf.Tensor) -> None:

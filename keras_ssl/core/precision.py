@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_ssl.core import distribute
+from keras_ssl.core import checks, distribute
 
 NAMES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -40,8 +40,7 @@ def choose(name: str = "auto") -> Choice:
     Raises:
         ValueError: If the name is unknown.
     """
-    if name not in NAMES:
-        raise ValueError(f"precision must be one of {', '.join(NAMES)}; got {name!r}.")
+    checks.one_of(NAMES, precision=name)
     choice = _of_device() if name == "auto" else Choice(name)
     keras.config.set_dtype_policy(choice.policy)
     return choice

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.encoders.base import Encoder
 from keras_ssl.layers.conv_norm import ConvNorm
@@ -65,12 +66,8 @@ class ResidualEncoder(Encoder):
     ) -> None:
         super().__init__(**kwargs)
         stems = {"imagenet": (7, 2), "cifar": (3, 1), "strided": (3, 2)}
-        if stem not in stems:
-            raise ValueError(f"stem must be one of {', '.join(stems)}; got {stem!r}.")
-        if variant not in _VARIANTS:
-            raise ValueError(
-                f"variant must be one of {', '.join(_VARIANTS)}; got {variant!r}."
-            )
+        checks.one_of(stems, stem=stem)
+        checks.one_of(_VARIANTS, variant=variant)
         self.stem_kind, self.variant, self.sk_ratio = stem, variant, sk_ratio
         self.norm = norm
         size, stem_stride = stems[stem]
@@ -157,11 +154,7 @@ class ResNet(ResidualEncoder):
         norm: str = "batch",
         **kwargs: Any,
     ) -> None:
-        if depth not in _BLOCKS:
-            raise ValueError(
-                f"ResNet depth must be one of {', '.join(map(str, _BLOCKS))}; "
-                f"got {depth}."
-            )
+        checks.one_of(_BLOCKS, depth=depth)
         if blocks is not None and (not 1 <= len(blocks) <= 4 or min(blocks) < 1):
             raise ValueError(
                 f"blocks needs one to four positive numbers, one a stage; got {blocks}."

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.core import checks
 from keras_ssl.layers.batch_norm import BatchNorm
 from keras_ssl.layers.layer_norm import LayerNorm
 
@@ -45,8 +46,7 @@ class ConvNorm(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if norm not in NORMS:
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}.")
+        checks.one_of(NORMS, norm=norm)
         self.width, self.size, self.strides = width, size, strides
         self.activate, self.zero_gamma = activate, zero_gamma
         self.norm_kind = norm

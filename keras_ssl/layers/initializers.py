@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_ssl.core import checks
+
 # How kernels start: see `kernel_initializer`.
 INITS = ("normal", "xavier", "xavier_qkv")
 
@@ -18,8 +20,7 @@ def kernel_initializer(init: str, parts: int = 1) -> keras.initializers.Initiali
     Raises:
         ValueError: If `init` is unknown.
     """
-    if init not in INITS:
-        raise ValueError(f"init must be one of {', '.join(INITS)}; got {init!r}.")
+    checks.one_of(INITS, init=init)
     if init == "normal":
         # The references truncate at -2 and 2, not at two deviations: hardly ever.
         return keras.initializers.RandomNormal(stddev=0.02)

@@ -28,6 +28,7 @@ from keras_ssl.losses.soft_targets import (
     dino,
     distillation,
     ibot,
+    ibot_patch,
     teacher_entropy,
     update_center,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "dissimilar_pairs",
     "distillation",
     "ibot",
+    "ibot_patch",
     "info_nce",
     "info_nce_accuracy",
     "koleo",

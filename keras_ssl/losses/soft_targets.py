@@ -113,22 +113,59 @@ def ibot(
     """
     checks.positive(teacher_patch_temperature=teacher_patch_temperature)
     checks.not_negative(lambda1=lambda1, lambda2=lambda2)
-    checks.rank(4, student_patch=student_patch)
-    checks.same_shape(student_patch=student_patch, teacher_patch=teacher_patch)
-    checks.rank(3, masks=masks)
-    checks.same_leading(3, masks=masks, student_patch=student_patch)
     cls = lambda1 * dino(
         student_cls, teacher_cls, center, student_temperature, teacher_temperature
     )
-    teacher = _teacher(teacher_patch, patch_center, teacher_patch_temperature)
+    patch = lambda2 * ibot_patch(
+        student_patch,
+        teacher_patch,
+        masks,
+        patch_center,
+        student_temperature,
+        teacher_patch_temperature,
+    )
+    return {"loss": cls + patch, "cls": cls, "patch": patch}
+
+
+def ibot_patch(
+    student: tf.Tensor,
+    teacher: tf.Tensor,
+    masks: tf.Tensor,
+    center: tf.Tensor,
+    student_temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+) -> tf.Tensor:
+    """Cross-entropy of hidden patches to the teacher's patches (iBOT, eq. 2).
+
+    Args:
+        student: `(2, n, l, p)` logits of the masked global crops.
+        teacher: `(2, n, l, p)` of the same crops, unmasked; no gradient flows to it.
+        masks: `(2, n, l)`, 1 where a patch was hidden from the student, of any dtype.
+        center: `(1, 1, p)` running mean of `teacher`, before its update.
+        student_temperature: Positive divisor of `student`.
+        teacher_temperature: Positive divisor of `teacher`.
+
+    Returns:
+        Scalar float32: each image's mean over its hidden patches, 0 if it has none,
+        averaged over the local rows.
+
+    Raises:
+        ValueError: If the shapes do not fit or a number is out of range.
+    """
+    checks.positive(
+        student_temperature=student_temperature, teacher_temperature=teacher_temperature
+    )
+    checks.rank(4, student=student)
+    checks.same_shape(student=student, teacher=teacher)
+    checks.rank(3, masks=masks)
+    checks.same_leading(3, masks=masks, student=student)
     errors = tf.nn.softmax_cross_entropy_with_logits(
-        tf.nn.softmax(teacher),
-        tf.cast(student_patch, tf.float32) / student_temperature,
+        tf.nn.softmax(_teacher(teacher, center, teacher_temperature)),
+        tf.cast(student, tf.float32) / student_temperature,
     )
     masks = tf.cast(masks, tf.float32)
     hidden = tf.maximum(tf.reduce_sum(masks, axis=-1), 1.0)
-    patch = lambda2 * tf.reduce_mean(tf.reduce_sum(errors * masks, axis=-1) / hidden)
-    return {"loss": cls + patch, "cls": cls, "patch": patch}
+    return tf.reduce_mean(tf.reduce_sum(errors * masks, axis=-1) / hidden)
 
 
 def update_center(

@@ -62,8 +62,8 @@ class DINO(Method):
         self.center = Center(center_momentum)
         self.teacher_temperature = teacher_temperature
         self.student_temperature = student_temperature
-        # ViTs take seeds for it; others have batch norms.
-        self.drops_paths = hasattr(encoder, "drop_path")
+        # A ViT that does takes seeds, and has nothing else that training changes.
+        self.drops_paths = bool(getattr(encoder, "drop_path", 0.0))
 
     @property
     def product(self) -> keras.Model:

@@ -1,23 +1,22 @@
 """iBOT: Zhou et al. 2021, https://arxiv.org/abs/2111.07832."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from keras_ssl import losses, ops
-from keras_ssl.core import checks, randomness
+from keras_ssl.core import randomness
 from keras_ssl.core.registry import register
 from keras_ssl.memory.center import Center
-from keras_ssl.memory.ema import Ema
 from keras_ssl.methods import multi_crop
-from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
+from keras_ssl.methods.base import Batch, Outputs, Pictures, Scalars
+from keras_ssl.methods.dino import DINO, GLOBAL
 from keras_ssl.schedules import Schedule
-
-# Views that the target sees and of which patches are hidden; the first ones.
-GLOBAL = 2
 
 
 @register("method")
-class IBOT(Method):
+class IBOT(DINO):
     """DINO, and the target's outputs for patches that are hidden from the encoder.
 
     The paper calls the branches student and teacher. One projector serves class tokens
@@ -25,13 +24,9 @@ class IBOT(Method):
     the encoder some of them with patches hidden in blocks. Local views are whole.
 
     Args:
-        encoder: A ViT: `embed` makes patch tokens, `encode` maps them.
-        projector: Maps tokens `(..., d)` to logits `(..., k)`, such as a `DINOHead`.
-        momentum: Schedule of the share that the target keeps at each step.
-        teacher_temperature: Schedule of the divisor of the target's class logits.
-        teacher_patch_temperature: The same of its patches' logits.
-        student_temperature: Positive divisor of the online logits, the greater one.
-        center_momentum: Share of both centers that is kept at each step, in [0, 1].
+        encoder: A ViT: `tokens` maps images to them, class tokens first.
+        projector: As `DINO`'s, and so are momentum, temperatures, center_momentum.
+        teacher_patch_temperature: Schedule of the divisor of the target's patches.
         mask_ratio: Least and greatest share of a view's patches that are hidden.
         mask_probability: Share of the global views that have hidden patches.
 
@@ -40,12 +35,8 @@ class IBOT(Method):
         ValueError: If a temperature or momentum is out of range.
     """
 
-    num_views = GLOBAL
     paper = "https://arxiv.org/abs/2111.07832"
-    year = 2021
-    family = "self-distillation"
-    needs = ("embed", "encode")
-    spans = "statistics"
+    needs = ("tokens",)
 
     def __init__(
         self,
@@ -59,35 +50,32 @@ class IBOT(Method):
         mask_ratio: tuple[float, float] = (0.1, 0.5),
         mask_probability: float = 0.5,
     ) -> None:
-        super().__init__(encoder)
-        checks.positive(student_temperature=student_temperature)
-        self.projector = projector
-        self.target = Ema([encoder], momentum)
-        self.target_projector = Ema([projector], momentum)
-        self.center = Center(center_momentum)
+        super().__init__(
+            encoder,
+            projector,
+            momentum,
+            teacher_temperature,
+            student_temperature,
+            center_momentum,
+        )
         self.patch_center = Center(center_momentum)
-        self.teacher_temperature = teacher_temperature
         self.teacher_patch_temperature = teacher_patch_temperature
-        self.student_temperature = student_temperature
         self.mask_ratio, self.mask_probability = mask_ratio, mask_probability
         self.mask_token = self.add_weight(
             name="mask_token", shape=(encoder.feature_dim,), initializer="zeros"
         )
 
-    @property
-    def product(self) -> keras.Model:
-        """The target's encoder, as the paper evaluates."""
-        return self.target.copies[0]
-
     def forward(self, batch: Batch) -> Outputs:
         views, masks = batch["views"], self._masks(batch)
         seeds = tf.unstack(randomness.view_seeds(batch["seed"], len(views)), axis=1)
-        masked, whole = slice(GLOBAL), slice(GLOBAL, None)
         online = multi_crop.by_size(
-            self._tokens, views[masked], seeds[masked], tf.unstack(masks, axis=1)
+            self._tokens, views[:GLOBAL], seeds[:GLOBAL], tf.unstack(masks, axis=1)
         )
-        local = multi_crop.by_size(self._tokens, views[whole], seeds[whole])
-        target = multi_crop.by_size(self._target_tokens, views[masked])
+        local = multi_crop.by_size(self._tokens, views[GLOBAL:], seeds[GLOBAL:])
+        target = multi_crop.by_size(
+            functools.partial(self.product.tokens, training=not self.drops_paths),
+            views[:GLOBAL],
+        )
         classes = tf.stack([tokens[:, 0] for tokens in online + local], axis=1)
         return {
             "student": self.projector(classes, training=True),
@@ -102,41 +90,32 @@ class IBOT(Method):
         }
 
     def objective(self, outputs: Outputs) -> Scalars:
-        student, teacher = (
-            tf.transpose(outputs[name], [1, 0, 2]) for name in ("student", "teacher")
-        )
-        temperature = self.now(self.teacher_temperature)
-        center = self.center(teacher)
+        found = super().objective(outputs)
         # Patches stay where they are: their mean is over views and images alike.
-        found = losses.ibot(
-            student,
+        patch = losses.ibot_patch(
             outputs["student_patch"],
-            teacher,
             outputs["teacher_patch"],
             outputs["masks"],
-            center,
             self.patch_center(outputs["teacher_patch"]),
             self.student_temperature,
-            temperature,
             self.now(self.teacher_patch_temperature),
         )
-        entropy = losses.teacher_entropy(teacher, center, temperature)
-        return {**found, "teacher_entropy": entropy, "kl": found["cls"] - entropy}
+        cls = found["loss"]
+        return found | {"loss": cls + patch, "cls": cls, "patch": patch}
 
     def remember(self, outputs: Outputs) -> None:
-        self.center.update(outputs["teacher"])
+        super().remember(outputs)
         # All patches: the hidden ones alone would be few.
         self.patch_center.update(outputs["teacher_patch"])
 
     def pictures(self, outputs: Outputs) -> Pictures:
         """What was hidden, and what the target's class token attends to."""
         images, size = outputs["images"], self.encoder.patch_size
-        attention = self.product.attention(images)
-        drawn = ops.attention_pictures(images, attention, size)
         hidden = outputs["masks"][:, 0, :, None]
         patches = ops.patchify(images, size) * (1 - hidden) + 0.5 * hidden
         grid = self.encoder.grid(*images.shape[1:3])
-        return {"masked": ops.unpatchify(patches, size, grid), **drawn}
+        masked = {"masked": ops.unpatchify(patches, size, grid)}
+        return masked | super().pictures(outputs)
 
     def _masks(self, batch: Batch) -> tf.Tensor:
         """`(n, 2, patches)`, 1 where a patch is hidden."""
@@ -149,12 +128,8 @@ class IBOT(Method):
     def _tokens(
         self, images: tf.Tensor, seeds: tf.Tensor, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        token = self.mask_token.value
-        tokens = self.encoder.embed(images, training=True, mask=mask, mask_token=token)
-        return self.encoder.encode(tokens, training=True, seeds=seeds)
-
-    def _target_tokens(self, images: tf.Tensor) -> tf.Tensor:
-        return self.product.encode(self.product.embed(images))
+        hidden = {"mask": mask, "mask_token": self.mask_token.value}
+        return self.encoder.tokens(images, training=True, seeds=seeds, **hidden)
 
 
 def _patches(tokens: list[tf.Tensor]) -> tf.Tensor:

@@ -16,7 +16,15 @@ from keras_ssl.data import pipeline, sources
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method
-from keras_ssl.runs import counts, encoders, optimizing, records, rehearsal, train
+from keras_ssl.runs import (
+    counts,
+    encoders,
+    optimizing,
+    plan_time,
+    records,
+    rehearsal,
+    train,
+)
 from keras_ssl.runs.records import Launch
 
 _T = TypeVar("_T")
@@ -266,37 +274,16 @@ class _Plan:
             "memory": memory,
             "checkpoint_bytes": saved,
             "batch_bytes": tried.batch_bytes,
-            "time": self._time(tried, scoring, saving, ready),
-        }
-
-    def _time(
-        self,
-        tried: rehearsal.Rehearsal,
-        scoring: rehearsal.Scoring,
-        saving: float,
-        ready: float,
-    ) -> dict[str, float]:
-        left = self.clock.total_steps - self.start
-        saves = counts.saves(self.saver, self.clock, self.start) + 1
-        scores = scoring.between * self._scores_between() + scoring.after
-        if not self.start:
-            scores += scoring.before
-        parts = {
-            "starting": ready + tried.compiling,
-            "training": tried.step * left,
-            "scoring": scores,
-            "saving": saving * saves,
-        }
-        if not left:  # What is finished is not done again.
-            parts = {name: 0.0 for name in parts} | {"starting": ready}
-        return {
-            "step": tried.step,
-            "compute": tried.compute,
-            "data": tried.data,
-            "compiling": tried.compiling,
-            "images_per_second": self.given.batch_size / tried.step,
-            **parts,
-            "total": sum(parts.values()),
+            "time": plan_time.estimate(
+                tried,
+                scoring,
+                range(self.start, self.clock.total_steps),
+                size,
+                ready,
+                self._scores_between(),
+                counts.saves(self.saver, self.clock, self.start) + 1,
+                saving,
+            ),
         }
 
     def _scores_between(self) -> int:

@@ -14,7 +14,7 @@ from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_curves, draw_views
 from keras_ssl.callbacks.recorder import Recorder
-from keras_ssl.core import config, console, distribute, run_dir
+from keras_ssl.core import checks, config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
 from keras_ssl.data.partners import Partners
@@ -223,13 +223,8 @@ def check(
             "epochs and steps_per_execution must be at least 1, got "
             f"{epochs} and {steps_per_execution}."
         )
-    if scale not in optimizing.SCALES:
-        raise ValueError(
-            "learning_rate_scale must be one of "
-            f"{', '.join(optimizing.SCALES)}; got {scale!r}."
-        )
-    if not 0 <= max_corrupt <= 1:
-        raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
+    checks.one_of(optimizing.SCALES, learning_rate_scale=scale)
+    checks.share(max_corrupt=max_corrupt)
 
 
 def divides(per_epoch: int, steps_per_execution: int) -> None:

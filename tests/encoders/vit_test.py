@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from keras_ssl import ops
 from keras_ssl.core import config, tracing
-from keras_ssl.encoders.vit import POSITIONS, ViT
+from keras_ssl.encoders.tokens import POSITIONS
+from keras_ssl.encoders.vit import ViT
 from keras_ssl.export import saved_model
 from keras_ssl.heads.mae_decoder import MAEDecoder
 from keras_ssl.memory.ema import Ema
@@ -359,7 +360,7 @@ def test_an_export_equals_the_call(tmp_path):
         (lambda: small(depth=0), "at least one block.*depth=0"),
         (lambda: small(init="he"), "init must be one of normal"),
         (lambda: small(image_size=30), "vit has patches of 8 px.*got 30 x 30"),
-        (lambda: small(patch_size=0), "patch_size must be at least 1, got 0"),
+        (lambda: small(patch_size=0), "patch_size must be positive, got 0"),
         (
             lambda: small(width=6),
             "'sincos' need a multiple of 4 as width, got 6",

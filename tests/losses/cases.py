@@ -135,6 +135,13 @@ CASES = {
         center=((1, K), None),
         patch_center=((1, 1, D), None),
     ),
+    "ibot_patch": _case(
+        losses.ibot_patch,
+        student=((2, N, 3, D), 1),
+        teacher=((2, N, 3, D), 1),
+        masks=(_masks, 1),
+        center=((1, 1, D), None),
+    ),
     "info_nce": _case(losses.info_nce, **_query),
     "info_nce_accuracy": _case(losses.info_nce_accuracy, **_query),
     "koleo": _case(losses.koleo, features=_row),
