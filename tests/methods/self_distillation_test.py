@@ -203,7 +203,8 @@ def test_koleo_acts_on_the_features(kind):
 RECIPES = [
     name
     for name in config.shipped()
-    if name.startswith("recipes") and ("dino" in name or "ibot" in name)
+    if name.startswith("recipes")
+    and ("dino" in name or "ibot" in name)
     # Lightly's settings have no frozen layer.
     and name != "recipes/cifar10/dino.gin"
 ]
