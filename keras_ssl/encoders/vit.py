@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ssl.core import checks
+from keras_ssl import ops
+from keras_ssl.core import checks, randomness
 from keras_ssl.core.registry import register
 from keras_ssl.encoders.tokens import TokenEncoder
 from keras_ssl.layers.layer_norm import LayerNorm
@@ -139,6 +140,31 @@ class ViT(TokenEncoder):
     ) -> tf.Tensor:
         """`encode` of what `embed` makes of images, given `mask` and `mask_token`."""
         return self.encode(self.embed(images, training, **hidden), training, seeds)
+
+    def visible_tokens(
+        self,
+        images: tf.Tensor,
+        seeds: tf.Tensor,
+        mask_ratio: float,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Tokens of some of an image's patches; the hidden ones cost nothing.
+
+        Args:
+            images: `(n, h, w, 3)` in [0, 1].
+            seeds: `(n, 2)` int32, one for each example: which patches are hidden.
+            mask_ratio: Share of patches that are hidden, in [0, 1).
+            training: Whether `drop_path` drops, by the same seeds.
+
+        Returns:
+            `(n, 1 + kept, width)` tokens, class token first; `mask` and `ids_restore`
+            of `ops.random_masking_from_noise`.
+        """
+        tokens = self.embed(images, training)
+        noise = randomness.step_uniforms(seeds, tokens.shape[1])
+        keep, mask, restore = ops.random_masking_from_noise(noise, mask_ratio)
+        kept = tf.gather(tokens, keep, axis=1, batch_dims=1)
+        return self.encode(kept, training, seeds), mask, restore
 
     def call(
         self,

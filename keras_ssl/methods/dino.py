@@ -103,12 +103,11 @@ class DINO(Method):
 
     def pictures(self, outputs: Outputs) -> Pictures:
         """What the target's class token attends to, where it has one."""
-        if not hasattr(self.product, "attention"):
+        encoder, images = self.product, outputs["images"]
+        if not hasattr(encoder, "attention"):
             return {}
-        images = outputs["images"]
-        return ops.attention_pictures(
-            images, self.product.attention(images), self.product.patch_size
-        )
+        attention = encoder.attention(images)
+        return ops.attention_pictures(images, attention, encoder.patch_size)
 
     def _features(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         seeded = {"seeds": seeds} if self.drops_paths else {}

@@ -110,12 +110,9 @@ class IBOT(DINO):
 
     def pictures(self, outputs: Outputs) -> Pictures:
         """What was hidden, and what the target's class token attends to."""
-        images, size = outputs["images"], self.encoder.patch_size
-        hidden = outputs["masks"][:, 0, :, None]
-        patches = ops.patchify(images, size) * (1 - hidden) + 0.5 * hidden
-        grid = self.encoder.grid(*images.shape[1:3])
-        masked = {"masked": ops.unpatchify(patches, size, grid)}
-        return masked | super().pictures(outputs)
+        mask, size = outputs["masks"][:, 0], self.encoder.patch_size
+        masked = ops.hide_patches(outputs["images"], mask, size)
+        return {"masked": masked} | super().pictures(outputs)
 
     def _masks(self, batch: Batch) -> tf.Tensor:
         """`(n, 2, patches)`, 1 where a patch is hidden."""

@@ -1,10 +1,8 @@
 """MAE: He et al. 2021, https://arxiv.org/abs/2111.06377."""
 
 import keras
-import tensorflow as tf
 
 from keras_ssl import losses, ops
-from keras_ssl.core import randomness
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
 
@@ -16,7 +14,7 @@ class MAE(Method):
     The encoder sees the visible patches only, which is what makes it cheap.
 
     Args:
-        encoder: A ViT: `embed` makes patch tokens, `encode` maps some of them.
+        encoder: A ViT: `visible_tokens` hides patches and maps the others.
         decoder: Maps encoded tokens and their places to the pixels of all patches.
         mask_ratio: Share of patches that are hidden, in (0, 1).
         norm_pix_loss: Whether the target patches are normalised, each by itself.
@@ -30,7 +28,7 @@ class MAE(Method):
     paper = "https://arxiv.org/abs/2111.06377"
     year = 2021
     family = "masked modelling"
-    needs = ("embed", "encode")
+    needs = ("visible_tokens",)
     spans = "local"
 
     def __init__(
@@ -49,11 +47,9 @@ class MAE(Method):
 
     def forward(self, batch: Batch) -> Outputs:
         images = batch["views"][0]
-        tokens = self.encoder.embed(images, training=True)
-        noise = randomness.step_uniforms(batch["seed"], tokens.shape[1])
-        keep, mask, restore = ops.random_masking_from_noise(noise, self.mask_ratio)
-        visible = tf.gather(tokens, keep, axis=1, batch_dims=1)
-        latent = self.encoder.encode(visible, training=True)
+        latent, mask, restore = self.encoder.visible_tokens(
+            images, batch["seed"], self.mask_ratio, training=True
+        )
         prediction = self.decoder(latent, restore, training=True)
         return {"prediction": prediction, "mask": mask, "images": images}
 
@@ -77,10 +73,9 @@ class MAE(Method):
             painted = painted * deviation + mean
         hidden = outputs["mask"][..., None]
         grid = (images.shape[1] // size, images.shape[2] // size)
-        seen = ops.unpatchify(patches * (1 - hidden) + 0.5 * hidden, size, grid)
         whole = patches * (1 - hidden) + painted * hidden
         return {
             "image": images,
-            "seen": seen,
+            "seen": ops.hide_patches(images, outputs["mask"], size),
             "painted": ops.unpatchify(whole, size, grid),
         }

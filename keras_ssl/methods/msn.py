@@ -3,8 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_ssl import losses, metrics, ops
-from keras_ssl.core import randomness
+from keras_ssl import losses, metrics
 from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
@@ -21,8 +20,7 @@ class MSN(Method):
     used equally on average is part of the loss.
 
     Args:
-        encoder: A ViT with a class token: `embed` makes patch tokens, `encode` maps
-            some of them.
+        encoder: A ViT: `visible_tokens` drops patches and maps the others.
         projector: Maps features to `(n, k)` projections.
         prototypes: Maps projections to cosines with learned class vectors.
         momentum: Schedule of the share that the target keeps at each step.
@@ -44,7 +42,7 @@ class MSN(Method):
     paper = "https://arxiv.org/abs/2204.07141"
     year = 2022
     family = "clustering"
-    needs = ("embed", "encode")
+    needs = ("visible_tokens",)
     spans = "statistics"
 
     # Among so many images it shows those that are nearest to a prototype.
@@ -81,7 +79,10 @@ class MSN(Method):
     def forward(self, batch: Batch) -> Outputs:
         whole, masked, *focal = batch["views"]
         # A pass for each size through the projector too, as facebookresearch/msn.
-        anchors = [self._project(self._encode_part(masked, batch["seed"]))]
+        tokens, *_ = self.encoder.visible_tokens(
+            masked, batch["seed"], self.mask_ratio, training=True
+        )
+        anchors = [self._project(tf.cast(tokens[:, 0], tf.float32))]
         anchors += by_size(
             lambda x: self._project(self.encoder(x, training=True)), focal
         )
@@ -118,12 +119,3 @@ class MSN(Method):
 
     def _project(self, features: tf.Tensor) -> tf.Tensor:
         return self.projector(features, training=True)
-
-    def _encode_part(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Features `(n, d)` of some patches of each image."""
-        tokens = self.encoder.embed(images, training=True)
-        noise = randomness.step_uniforms(seeds, tokens.shape[1])
-        keep, *_ = ops.random_masking_from_noise(noise, self.mask_ratio)
-        visible = tf.gather(tokens, keep, axis=1, batch_dims=1)
-        latent = self.encoder.encode(visible, training=True)
-        return tf.cast(latent[:, 0], tf.float32)

@@ -8,7 +8,12 @@ from keras_ssl.ops.masks import (
     blockwise_mask,
     random_masking_from_noise,
 )
-from keras_ssl.ops.patches import overlapping_patches, patchify, unpatchify
+from keras_ssl.ops.patches import (
+    hide_patches,
+    overlapping_patches,
+    patchify,
+    unpatchify,
+)
 from keras_ssl.ops.positions import (
     interpolate_positions,
     moco_v3_position_embedding,
@@ -22,6 +27,7 @@ __all__ = [
     "attention_pictures",
     "blocks_at_times",
     "blockwise_mask",
+    "hide_patches",
     "interpolate_positions",
     "moco_v3_position_embedding",
     "overlapping_patches",

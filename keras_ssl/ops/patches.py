@@ -89,3 +89,20 @@ def overlapping_patches(images: tf.Tensor, patch_size: int, stride: int) -> tf.T
     )
     x = tf.gather(tf.gather(images, rows, axis=1), columns, axis=3)
     return tf.transpose(x, [0, 1, 3, 2, 4, 5])
+
+
+def hide_patches(images: tf.Tensor, mask: tf.Tensor, patch_size: int) -> tf.Tensor:
+    """Paints some patches grey.
+
+    Args:
+        images: `(n, h, w, c)` in [0, 1].
+        mask: `(n, l)`, 1 where a patch is hidden, row by row.
+        patch_size: Side of a patch, pixels.
+
+    Returns:
+        Images of the same shape.
+    """
+    hidden = mask[..., None]
+    patches = patchify(images, patch_size) * (1 - hidden) + 0.5 * hidden
+    grid = (images.shape[1] // patch_size, images.shape[2] // patch_size)
+    return unpatchify(patches, patch_size, grid)

@@ -394,3 +394,20 @@ def test_hidden_patches_show_a_token_and_their_place_alone():
     close(masked[1, 15], want[15], rtol=1e-6)
     np.testing.assert_array_equal(masked[0, 1:], plain[0, 1:])
     np.testing.assert_array_equal(masked[1, :15], plain[1, :15])
+
+
+def test_visible_tokens_are_those_of_the_patches_that_are_kept():
+    encoder, x = small(), images(3)
+    seeds = tf.constant([[5, 1], [6, 1], [7, 1]])
+    tokens, mask, restore = encoder.visible_tokens(x, seeds, 0.75)
+    assert tokens.shape == (3, 5, 24)
+    close(tf.reduce_sum(mask, 1), [12.0] * 3)
+    for i in range(3):
+        kept = np.argsort(restore[i])[:4]
+        assert not np.any(mask.numpy()[i, kept])
+        alone = encoder.encode(tf.gather(encoder.embed(x[i : i + 1]), kept, axis=1))
+        close(tokens[i], alone[0], 1e-4, 1e-5)
+    # An example's own seeds decide what it shows.
+    again = encoder.visible_tokens(x[1:2], seeds[1:2], 0.75)[0]
+    close(tokens[1], again[0], 1e-4, 1e-5)
+    assert not np.array_equal(mask[0], mask[1])

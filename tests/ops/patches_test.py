@@ -60,3 +60,13 @@ def test_turns_add_up():
 def test_only_square_images_turn_one_by_one():
     with pytest.raises(ValueError, match="square"):
         ops.rotate_quarter(images(8, 4), tf.constant([1, 0]))
+
+
+def test_hidden_patches_are_grey_and_the_others_as_they_were():
+    x = images(8, 12)
+    mask = np.zeros([len(x), 6], "float32")
+    mask[:, 4] = 1
+    got = ops.hide_patches(x, tf.constant(mask), 4).numpy()
+    np.testing.assert_array_equal(got[:, 4:, 4:8], np.full_like(got[:, 4:, 4:8], 0.5))
+    got[:, 4:, 4:8] = x[:, 4:, 4:8]
+    np.testing.assert_array_equal(got, x)
