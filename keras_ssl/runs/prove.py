@@ -69,6 +69,7 @@ def prove(
     about = _head(pathlib.Path(config.find(file)).read_text(encoding="utf-8"))
     if unknown := sorted(set(only_seeds) - set(seeds)):
         raise ValueError(f"The seeds of {file} are {tuple(seeds)}; got {unknown}.")
+    prove_pool.shares(jobs)  # Before anything is written.
     policy = precisions.choose(precision).policy
     every = [
         Job(

@@ -254,6 +254,9 @@ def test_table_only_runs_nothing(tmp_path, trainer):
     assert not trainer()
     with pytest.raises(ValueError, match=r"seeds .* are \(0, 1\); got \[7\]"):
         little_proof(tmp_path, ["simclr"], only_seeds=(7,))
+    with pytest.raises(ValueError, match=r"jobs must be between 1 and the \d+ cores"):
+        little_proof(tmp_path / "new", ["simclr"], jobs=1 << 20)
+    assert not (tmp_path / "new").exists()
 
 
 def job(folder, seed=0):
