@@ -69,6 +69,33 @@ def runs():
     return "\n".join(lines)
 
 
+def recordings():
+    """Scores of a run on recordings, by speaker."""
+    folder = ROOT / "docs" / "recordings" / "cpc"
+    record, scores = (
+        run_dir.read_json(folder / run_dir.RUN),
+        prove_records.final(folder),
+    )
+    names = {
+        "encoder": "trained encoder",
+        "random_init": "the same, untrained",
+        "spectrum": "mean spectrum",
+    }
+    lines = ["| features | kNN top-1 | linear probe top-1 |", "|---|---|---|"]
+    lines += [
+        f"| {text} | {scores[name, 'knn']['top1']:.3f} "
+        f"| {scores[name, 'linear']['top1']:.3f} |"
+        for name, text in names.items()
+    ]
+    lines += [
+        "",
+        f"{record['total_steps']} steps of {record['batch_size']} windows from "
+        f"{record['data']['images']:,} recordings, {record['precision']}, "
+        f"{console.duration(record['seconds']['total'])} in all on one core.",
+    ]
+    return "\n".join(lines)
+
+
 def methods():
     return "\n".join(
         f"| {r['name']} | {r['summary']} | [{r['year']}]({r['paper']}) "
@@ -79,7 +106,7 @@ def methods():
 
 
 def generated(text):
-    for make in (quickstart, methods, runs):
+    for make in (quickstart, methods, runs, recordings):
         name, part = make.__name__, make()
         pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
         assert re.search(pattern, text, re.S), name
