@@ -20,7 +20,9 @@ FLOORS = {
 # Schedules register themselves: the ground carries its own floor.
 NEIGHBOURS = {("schedules", "core")}
 # What methods share; they never see each other.
-METHODS_SHARED = ("keras_ssl.methods.base", "keras_ssl.methods.multi_crop")
+METHODS_SHARED = tuple(
+    f"keras_ssl.methods.{name}" for name in ("base", "multi_crop", "self_distillation")
+)
 METHODS_NEVER = {"encoders", "data", "optimizers"}
 FILES = [
     *(ROOT / "keras_ssl").rglob("*.py"),

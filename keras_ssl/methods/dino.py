@@ -3,21 +3,15 @@
 import keras
 import tensorflow as tf
 
-from keras_ssl import losses, ops
-from keras_ssl.core import checks, randomness
+from keras_ssl.core import randomness
 from keras_ssl.core.registry import register
-from keras_ssl.memory.center import Center
-from keras_ssl.memory.ema import Ema
 from keras_ssl.methods import multi_crop
-from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
-from keras_ssl.schedules import Schedule
-
-# Views that the target sees; the first ones.
-GLOBAL = 2
+from keras_ssl.methods.base import Batch, Outputs
+from keras_ssl.methods.self_distillation import GLOBAL, SelfDistillation
 
 
 @register("method")
-class DINO(Method):
+class DINO(SelfDistillation):
     """Predicts what a slow target makes of the global views from all other views.
 
     The paper calls the branches student and teacher. Subtracting a running mean from
@@ -39,36 +33,7 @@ class DINO(Method):
         ValueError: If a temperature or momentum is out of range.
     """
 
-    num_views = GLOBAL
     paper = "https://arxiv.org/abs/2104.14294"
-    year = 2021
-    family = "self-distillation"
-    spans = "statistics"
-
-    def __init__(
-        self,
-        encoder: keras.Model,
-        projector: keras.layers.Layer,
-        momentum: Schedule,
-        teacher_temperature: Schedule,
-        student_temperature: float = 0.1,
-        center_momentum: float = 0.9,
-    ) -> None:
-        super().__init__(encoder)
-        checks.positive(student_temperature=student_temperature)
-        self.projector = projector
-        self.target = Ema([encoder], momentum)
-        self.target_projector = Ema([projector], momentum)
-        self.center = Center(center_momentum)
-        self.teacher_temperature = teacher_temperature
-        self.student_temperature = student_temperature
-        # A ViT that does takes seeds, and has nothing else that training changes.
-        self.drops_paths = bool(getattr(encoder, "drop_path", 0.0))
-
-    @property
-    def product(self) -> keras.Model:
-        """The target's encoder, as the paper evaluates."""
-        return self.target.copies[0]
 
     def forward(self, batch: Batch) -> Outputs:
         views = batch["views"]
@@ -85,29 +50,6 @@ class DINO(Method):
             "features": features[:, :GLOBAL],
             "images": views[0],
         }
-
-    def objective(self, outputs: Outputs) -> Scalars:
-        student, teacher = (
-            tf.transpose(outputs[name], [1, 0, 2]) for name in ("student", "teacher")
-        )
-        temperature = self.now(self.teacher_temperature)
-        center = self.center(teacher)
-        loss = losses.dino(
-            student, teacher, center, self.student_temperature, temperature
-        )
-        entropy = losses.teacher_entropy(teacher, center, temperature)
-        return {"loss": loss, "teacher_entropy": entropy, "kl": loss - entropy}
-
-    def remember(self, outputs: Outputs) -> None:
-        self.center.update(outputs["teacher"])
-
-    def pictures(self, outputs: Outputs) -> Pictures:
-        """What the target's class token attends to, where it has one."""
-        encoder, images = self.product, outputs["images"]
-        if not hasattr(encoder, "attention"):
-            return {}
-        attention = encoder.attention(images)
-        return ops.attention_pictures(images, attention, encoder.patch_size)
 
     def _features(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         seeded = {"seeds": seeds} if self.drops_paths else {}

@@ -11,12 +11,12 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.center import Center
 from keras_ssl.methods import multi_crop
 from keras_ssl.methods.base import Batch, Outputs, Pictures, Scalars
-from keras_ssl.methods.dino import DINO, GLOBAL
+from keras_ssl.methods.self_distillation import GLOBAL, SelfDistillation
 from keras_ssl.schedules import Schedule
 
 
 @register("method")
-class IBOT(DINO):
+class IBOT(SelfDistillation):
     """DINO, and the target's outputs for patches that are hidden from the encoder.
 
     The paper calls the branches student and teacher. One projector serves class tokens
@@ -25,8 +25,12 @@ class IBOT(DINO):
 
     Args:
         encoder: A ViT: `tokens` maps images to them, class tokens first.
-        projector: As `DINO`'s, and so are momentum, temperatures, center_momentum.
-        teacher_patch_temperature: Schedule of the divisor of the target's patches.
+        projector: Maps tokens `(..., d)` to logits `(..., k)`, such as a `DINOHead`.
+        momentum: Schedule of the share that the target keeps at each step.
+        teacher_temperature: Schedule of the divisor of the target's class logits.
+        teacher_patch_temperature: The same of its patches' logits.
+        student_temperature: Positive divisor of the online logits, the greater one.
+        center_momentum: Share of both centers that is kept at each step, in [0, 1].
         mask_ratio: Least and greatest share of a view's patches that are hidden.
         mask_probability: Share of the global views that have hidden patches.
 
@@ -110,9 +114,10 @@ class IBOT(DINO):
 
     def pictures(self, outputs: Outputs) -> Pictures:
         """What was hidden, and what the target's class token attends to."""
-        mask, size = outputs["masks"][:, 0], self.encoder.patch_size
-        masked = ops.hide_patches(outputs["images"], mask, size)
-        return {"masked": masked} | super().pictures(outputs)
+        images, mask = outputs["images"], outputs["masks"][:, 0]
+        masked = ops.hide_patches(images, mask, self.encoder.patch_size)
+        # In this order.
+        return {"image": images, "masked": masked} | super().pictures(outputs)
 
     def _masks(self, batch: Batch) -> tf.Tensor:
         """`(n, 2, patches)`, 1 where a patch is hidden."""

@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-from keras_ssl.core import checks
-
 DIRECTIONS = ("down", "up", "right", "left")
 
 
@@ -20,7 +18,10 @@ def turned(grid: tf.Tensor, direction: str) -> tf.Tensor:
     Raises:
         ValueError: If the direction is unknown.
     """
-    checks.one_of(DIRECTIONS, direction=direction)
+    if direction not in DIRECTIONS:
+        raise ValueError(
+            f"direction must be one of {', '.join(DIRECTIONS)}; got {direction!r}."
+        )
     if direction in ("right", "left"):
         grid = tf.transpose(grid, [0, 2, 1, *range(3, len(grid.shape))])
     return tf.reverse(grid, [1]) if direction in ("up", "left") else grid

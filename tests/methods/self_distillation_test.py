@@ -151,7 +151,7 @@ def test_ibot_never_sees_what_it_hides():
         np.testing.assert_allclose(after[name], before[name], rtol=1e-4, atol=1e-5)
     assert np.abs(after["teacher_patch"] - before["teacher_patch"])[:, 0].max() > 1e-3
     drawn = method.pictures(before)
-    assert list(drawn) == ["masked", "image", "head 1", "head 2", "head 3", "60%"]
+    assert list(drawn) == ["image", "masked", "head 1", "head 2", "head 3", "60%"]
     seen = np.reshape(drawn["masked"], [N, 4, 8, 4, 8, 3])
     np.testing.assert_allclose(seen, grid * (1 - hidden) + 0.5 * hidden, atol=1e-6)
 
