@@ -1,5 +1,7 @@
 """MSN: Assran et al. 2022, https://arxiv.org/abs/2204.07141."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -82,10 +84,9 @@ class MSN(Method):
         tokens, *_ = self.encoder.visible_tokens(
             masked, batch["seed"], self.mask_ratio, training=True
         )
-        anchors = [self._project(tf.cast(tokens[:, 0], tf.float32))]
-        anchors += by_size(
-            lambda x: self._project(self.encoder(x, training=True)), focal
-        )
+        project = functools.partial(self.projector, training=True)
+        anchors = [project(tf.cast(tokens[:, 0], tf.float32))]
+        anchors += by_size(lambda x: project(self.encoder(x, training=True)), focal)
         return {
             "anchors": tf.stack(anchors, axis=1),
             "target": self.target(whole, training=True),
@@ -116,6 +117,3 @@ class MSN(Method):
         """Images nearest to each of the prototypes that most images prefer."""
         scores = self.prototypes(outputs["target"])
         return metrics.nearest_images(scores, outputs["images"])
-
-    def _project(self, features: tf.Tensor) -> tf.Tensor:
-        return self.projector(features, training=True)
