@@ -96,8 +96,12 @@ def is_chief() -> bool:
 def devices() -> str:
     """Strategy, replica count and kind of device, for `run.json`."""
     strategy = tf.distribute.get_strategy()
-    kind = next((k for k in ("TPU", "GPU") if tf.config.list_logical_devices(k)), "CPU")
-    return f"{type(strategy).__name__} x{replicas()} {kind}"
+    return f"{type(strategy).__name__} x{replicas()} {device_kind()}"
+
+
+def device_kind() -> str:
+    """`TPU`, `GPU` or `CPU`: what this process computes on."""
+    return next((k for k in ("TPU", "GPU") if tf.config.list_logical_devices(k)), "CPU")
 
 
 def _context() -> tf.distribute.ReplicaContext | None:

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.core import distribute
+
 
 @keras.saving.register_keras_serializable("keras_ssl")
 class LayerNorm(keras.layers.Layer):
@@ -53,44 +55,58 @@ class LayerNorm(keras.layers.Layer):
         }
 
 
-def _parts(x: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Normalised `x` and the inverse of its deviation, float32."""
-    wide = tf.cast(x, tf.float32)
-    # Centred before it is squared: no difference of large numbers.
-    centred = wide - _mean(wide)
-    inverse = tf.math.rsqrt(_mean(tf.square(centred)) + epsilon)
-    return centred * inverse, inverse
-
-
 def _normed(
-    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: float,
+    products: bool = False,
 ) -> tf.Tensor:
-    return tf.cast(_parts(x, epsilon)[0] * gamma + beta, x.dtype)
+    return tf.cast(_parts(x, epsilon, products)[0] * gamma + beta, x.dtype)
 
 
 def _slopes(
-    x: tf.Tensor, gamma: tf.Tensor, upstream: tf.Tensor, epsilon: float
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    upstream: tf.Tensor,
+    epsilon: float,
+    products: bool,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Gradients of `x`, `gamma` and `beta`."""
-    normed, inverse = _parts(x, epsilon)
+    normed, inverse = _parts(x, epsilon, products)
     upstream = tf.cast(upstream, tf.float32)
     inner = upstream * gamma
-    slope = inverse * (inner - _mean(inner) - normed * _mean(inner * normed))
-    return tf.cast(slope, x.dtype), _sum_rows(upstream * normed), _sum_rows(upstream)
+    mean, project = _mean(inner, products), _mean(inner * normed, products)
+    slope = tf.cast(inverse * (inner - mean - normed * project), x.dtype)
+    return slope, _sum_rows(upstream * normed, products), _sum_rows(upstream, products)
 
 
-# Sums are products with ones: XLA adds a row up one by one, but multiplies at once.
+def _parts(x: tf.Tensor, epsilon: float, products: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    """Normalised `x` and the inverse of its deviation, float32."""
+    wide = tf.cast(x, tf.float32)
+    # Centred before it is squared: no difference of large numbers.
+    centred = wide - _mean(wide, products)
+    inverse = tf.math.rsqrt(_mean(tf.square(centred), products) + epsilon)
+    return centred * inverse, inverse
 
 
-def _mean(x: tf.Tensor) -> tf.Tensor:
+# XLA on a CPU adds a row up one by one, but multiplies at once: there sums are products
+# with ones. Accelerators round the factors of products, so that they must not be.
+
+
+def _mean(x: tf.Tensor, products: bool) -> tf.Tensor:
     """Mean of the last axis, which stays as 1."""
+    if not products:
+        return tf.reduce_mean(x, axis=-1, keepdims=True)
     width = x.shape[-1]
     means = tf.linalg.matvec(tf.reshape(x, [-1, width]), tf.fill([width], 1.0 / width))
     return tf.reshape(means, tf.concat([tf.shape(x)[:-1], [1]], axis=0))
 
 
-def _sum_rows(x: tf.Tensor) -> tf.Tensor:
+def _sum_rows(x: tf.Tensor, products: bool) -> tf.Tensor:
     rows = tf.reshape(x, [-1, x.shape[-1]])
+    if not products:
+        return tf.reduce_sum(rows, axis=0)
     return tf.linalg.matvec(rows, tf.ones_like(rows[:, 0]), transpose_a=True)
 
 
@@ -104,10 +120,13 @@ _compiled_normed, _compiled_slopes = _compiled(_normed), _compiled(_slopes)
 def _trained(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
 ) -> tf.Tensor:
+    products = distribute.device_kind() == "CPU"
+
     @tf.custom_gradient
     def normed(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> Any:
-        return _compiled_normed(
-            x, gamma, beta, epsilon
-        ), lambda upstream: _compiled_slopes(x, gamma, upstream, epsilon)
+        y = _compiled_normed(x, gamma, beta, epsilon, products)
+        return y, lambda upstream: _compiled_slopes(
+            x, gamma, upstream, epsilon, products
+        )
 
     return normed(x, gamma, beta)

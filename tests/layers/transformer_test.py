@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.core import distribute
 from keras_ssl.layers.attention import Attention
 from keras_ssl.layers.drop_path import drop_path
 from keras_ssl.layers.gelu import gelu
@@ -28,8 +29,10 @@ def randomised(layer, shape=(None, None, 12)):
     return layer
 
 
+@pytest.mark.parametrize("device", ["CPU", "GPU"])
 @pytest.mark.parametrize("training", [False, True])
-def test_norm_is_that_of_keras(training):
+def test_norm_is_that_of_keras(training, device, monkeypatch):
+    monkeypatch.setattr(distribute, "device_kind", lambda: device)
     mine, x = randomised(LayerNorm()), tokens(scale=3.0) + 2.0
     theirs = keras.layers.LayerNormalization(epsilon=1e-6)
     theirs.build(x.shape)
