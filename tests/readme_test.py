@@ -17,21 +17,25 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 
 
+def scores(folder, baseline, name):
+    """Lines of a run's table: its encoder, the same untrained, and a baseline."""
+    last = {names: row["top1"] for names, row in prove_records.final(folder).items()}
+    rows = {
+        "encoder": "trained encoder",
+        "random_init": "the same, untrained",
+        baseline: name,
+    }
+    return ["| features | kNN top-1 | linear probe top-1 |", "|---|---|---|"] + [
+        f"| {text} | {last[row, 'knn']:.3f} | {last[row, 'linear']:.3f} |"
+        for row, text in rows.items()
+    ]
+
+
 def quickstart():
     """The recorded run's table and how long it took."""
     folder = ROOT / "docs" / "quickstart"
     record = run_dir.read_json(folder / run_dir.RUN)
-    last = {names: row["top1"] for names, row in prove_records.final(folder).items()}
-    names = {
-        "encoder": "trained encoder",
-        "random_init": "the same, untrained",
-        "raw_pixels": "raw pixels",
-    }
-    lines = ["| features | kNN top-1 | linear probe top-1 |", "|---|---|---|"]
-    lines += [
-        f"| {text} | {last[name, 'knn']:.3f} | {last[name, 'linear']:.3f} |"
-        for name, text in names.items()
-    ]
+    lines = scores(folder, "raw_pixels", "raw pixels")
     seconds = record["seconds"]
     lines += [
         "",
@@ -52,9 +56,9 @@ def runs():
     raw = {}
     for folder in sorted((ROOT / "docs" / "runs").iterdir()):
         record = run_dir.read_json(folder / run_dir.RUN)
-        scores = prove_records.final(folder)
-        cells = {names: f"{row['top1']:.3f}" for names, row in scores.items()}
-        raw |= {n: row["top1"] for (s, n), row in scores.items() if s == "raw_pixels"}
+        found = prove_records.final(folder)
+        cells = {names: f"{row['top1']:.3f}" for names, row in found.items()}
+        raw |= {n: row["top1"] for (s, n), row in found.items() if s == "raw_pixels"}
         knn, linear = (
             f"{cells['encoder', name]} ({cells['random_init', name]})"
             if ("encoder", name) in cells
@@ -72,26 +76,13 @@ def runs():
 def recordings():
     """Scores of a run on recordings, by speaker."""
     folder = ROOT / "docs" / "recordings" / "cpc"
-    record, scores = (
-        run_dir.read_json(folder / run_dir.RUN),
-        prove_records.final(folder),
-    )
-    names = {
-        "encoder": "trained encoder",
-        "random_init": "the same, untrained",
-        "spectrum": "mean spectrum",
-    }
-    lines = ["| features | kNN top-1 | linear probe top-1 |", "|---|---|---|"]
-    lines += [
-        f"| {text} | {scores[name, 'knn']['top1']:.3f} "
-        f"| {scores[name, 'linear']['top1']:.3f} |"
-        for name, text in names.items()
-    ]
+    record = run_dir.read_json(folder / run_dir.RUN)
+    lines = scores(folder, "spectrum", "mean spectrum")
     lines += [
         "",
         f"{record['total_steps']} steps of {record['batch_size']} windows from "
         f"{record['data']['images']:,} recordings, {record['precision']}, "
-        f"{console.duration(record['seconds']['total'])} in all on one core.",
+        f"{console.duration(record['seconds']['total'])} in all.",
     ]
     return "\n".join(lines)
 

@@ -51,7 +51,8 @@ class TokenEncoder(Encoder):
     ) -> None:
         super().__init__(**kwargs)
         checks.one_of(POSITIONS, positions=positions)
-        checks.positive(patch_size=patch_size)
+        if patch_size < 1:
+            raise ValueError(f"patch_size must be at least 1, got {patch_size}.")
         if positions in FIXED_POSITIONS and width % 4:
             raise ValueError(
                 f"positions={positions!r} need a multiple of 4 as width, got {width}."
@@ -60,8 +61,7 @@ class TokenEncoder(Encoder):
         self.image_size, self.init = image_size, init
         self.freeze_patches = freeze_patches
         self.feature_dim = width
-        # A convolution whose stride is its size; on a CPU the dense layer is faster,
-        # in bfloat16 up to 20 times.
+        # A convolution whose stride is its size.
         self.patches = keras.layers.Dense(
             width,
             kernel_initializer=(

@@ -224,7 +224,8 @@ def check(
             f"{epochs} and {steps_per_execution}."
         )
     checks.one_of(optimizing.SCALES, learning_rate_scale=scale)
-    checks.share(max_corrupt=max_corrupt)
+    if not 0 <= max_corrupt <= 1:
+        raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
 
 
 def divides(per_epoch: int, steps_per_execution: int) -> None:

@@ -360,7 +360,7 @@ def test_an_export_equals_the_call(tmp_path):
         (lambda: small(depth=0), "at least one block.*depth=0"),
         (lambda: small(init="he"), "init must be one of normal"),
         (lambda: small(image_size=30), "vit has patches of 8 px.*got 30 x 30"),
-        (lambda: small(patch_size=0), "patch_size must be positive, got 0"),
+        (lambda: small(patch_size=0), "patch_size must be at least 1, got 0"),
         (
             lambda: small(width=6),
             "'sincos' need a multiple of 4 as width, got 6",
