@@ -9,13 +9,17 @@ import tensorflow as tf
 from keras_ssl import ops
 from keras_ssl.core import checks
 from keras_ssl.encoders.base import Encoder
-from keras_ssl.layers.initializers import kernel_initializer
+from keras_ssl.layers.patch_stem import ConvStem, PatchProjection
 
 FIXED_POSITIONS: dict[str, Callable[..., tf.Tensor]] = {
     "sincos": ops.sincos_position_embedding_2d,
     "moco_v3": ops.moco_v3_position_embedding,
 }
 POSITIONS = ("learned", *FIXED_POSITIONS)
+STEMS: dict[str, type[keras.layers.Layer]] = {
+    "linear": PatchProjection,
+    "conv": ConvStem,
+}
 
 
 class TokenEncoder(Encoder):
@@ -32,7 +36,8 @@ class TokenEncoder(Encoder):
         positions: `sincos` (fixed, MAE), `moco_v3` (fixed) or `learned` (DINO).
         image_size: Side in pixels of the images that positions are made for.
         init: How the projection starts; see `kernel_initializer`.
-        freeze_patches: Whether the projection stays as it is drawn.
+        freeze_patches: Whether what makes the tokens stays as it is drawn.
+        stem: `linear` (a projection of each patch) or `conv` (`ConvStem`).
         **kwargs: `mean`, `std`, `name`.
 
     Raises:
@@ -47,10 +52,12 @@ class TokenEncoder(Encoder):
         image_size: int,
         init: str,
         freeze_patches: bool,
+        stem: str,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         checks.one_of(POSITIONS, positions=positions)
+        checks.one_of(STEMS, stem=stem)
         if patch_size < 1:
             raise ValueError(f"patch_size must be at least 1, got {patch_size}.")
         if positions in FIXED_POSITIONS and width % 4:
@@ -59,17 +66,12 @@ class TokenEncoder(Encoder):
             )
         self.patch_size, self.width, self.positions = patch_size, width, positions
         self.image_size, self.init = image_size, init
-        self.freeze_patches = freeze_patches
+        self.freeze_patches, self.stem = freeze_patches, stem
         self.feature_dim = width
-        # A convolution whose stride is its size.
-        self.patches = keras.layers.Dense(
+        self.patches = STEMS[stem](
+            patch_size,
             width,
-            kernel_initializer=(
-                # As PyTorch's convolutions, which DINO leaves as they are.
-                keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-                if init == "normal"
-                else kernel_initializer(init)
-            ),
+            init,
             name="patches",
             trainable=not freeze_patches,
             dtype=self.dtype_policy,
@@ -101,7 +103,7 @@ class TokenEncoder(Encoder):
             ),
             trainable=learned,
         )
-        self.patches.build((None, None, self.patch_size**2 * 3))
+        self.patches.build((None, None, None, 3))
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches in an image.
@@ -146,7 +148,7 @@ class TokenEncoder(Encoder):
 
         Args:
             images: `(n, h, w, 3)` in [0, 1].
-            training: Not used; here for symmetry with `encode`.
+            training: Whether norms of the stem use the batch's statistics.
             mask: `(n, patches)`, 1 where a patch is hidden; none is if None.
             mask_token: `(width,)`, what stands in a hidden patch's place. It gets the
                 patch's position.
@@ -154,10 +156,9 @@ class TokenEncoder(Encoder):
         Returns:
             `(n, patches, width)` in the compute dtype, row by row.
         """
-        del training
         x = self.normalize(images)
         positions = self.positions_for(*images.shape[1:3])[:, 1:]
-        tokens = self.patches(ops.patchify(x, self.patch_size))
+        tokens = self.patches(x, training=training)
         if mask is not None:
             token = tf.cast(mask_token, tokens.dtype)
             tokens = tf.where(mask[..., None] > 0, token, tokens)

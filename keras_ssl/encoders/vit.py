@@ -49,6 +49,10 @@ class ViT(TokenEncoder):
             (DINO).
         freeze_patches: Whether the projection of patches stays as it is drawn, which
             keeps contrastive methods stable (MoCo v3, section 4.1).
+        stem: What makes the tokens: `linear` (a projection of each patch) or `conv`
+            (3x3 convolutions of stride 2, https://arxiv.org/abs/2106.14881; MoCo v3's
+            authors then take a block less). `conv` needs a `patch_size` that is a
+            power of 2 and divides `width`.
         **kwargs: `mean`, `std`, `name`.
 
     Raises:
@@ -69,6 +73,7 @@ class ViT(TokenEncoder):
         drop_path: float = 0.0,
         init: str = "xavier",
         freeze_patches: bool = False,
+        stem: str = "linear",
         **kwargs: Any,
     ) -> None:
         checks.one_of(POOLING, pooling=pooling)
@@ -84,6 +89,7 @@ class ViT(TokenEncoder):
             image_size,
             init,
             freeze_patches,
+            stem,
             **{"name": "vit", **kwargs},
         )
         self.depth, self.heads, self.mlp_ratio = depth, heads, mlp_ratio
@@ -222,4 +228,5 @@ class ViT(TokenEncoder):
             "drop_path": self.drop_path,
             "init": self.init,
             "freeze_patches": self.freeze_patches,
+            "stem": self.stem,
         }

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_ssl import ops
 from keras_ssl.core import config, tracing
-from keras_ssl.encoders.tokens import POSITIONS
+from keras_ssl.encoders.tokens import POSITIONS, STEMS
 from keras_ssl.encoders.vit import ViT
 from keras_ssl.export import saved_model
 from keras_ssl.heads.mae_decoder import MAEDecoder
@@ -142,6 +142,36 @@ def test_patches_are_embedded_as_by_a_convolution():
     close(encoder.embed(x), want, 1e-4, 1e-5)
 
 
+def test_a_stem_of_convolutions_halves_the_sides_and_doubles_the_channels():
+    encoder, x = small(stem="conv", patch_size=4, width=32, heads=4), images()
+    assert encoder.embed(x).shape == (2, 64, 32)
+    shapes = {k: v.shape for k, v in tracing.named_variables(encoder).items()}
+    assert shapes["patches/conv1/conv/kernel"] == (3, 3, 3, 8)
+    assert shapes["patches/conv2/conv/kernel"] == (3, 3, 8, 16)
+    assert shapes["patches/projection/kernel"] == (16, 32)
+    assert not any(k.startswith("patches/conv3") for k in shapes)
+    # Row by row: what changes below changes the last tokens alone.
+    other = tf.concat([x[:, :24], 1 - x[:, 24:]], axis=1)
+    moved = np.any(encoder.embed(x) != encoder.embed(other), axis=(0, 2))
+    assert not moved[:40].any()
+    assert moved[48:].all()
+
+
+def test_a_stem_of_convolutions_normalises_by_the_batch_in_training_alone():
+    encoder, x = small(stem="conv"), images(4)
+    before = encoder.embed(x)
+    moving = encoder.patches.convs[0].norm.moving_mean
+    assert not np.any(moving)
+    close(encoder.embed(x[:1])[0], before[0], 1e-5, 1e-6)
+    encoder.embed(x, training=True)
+    assert np.any(moving)
+    encoder.tokens(x, training=True)
+    encoder.visible_tokens(x, tf.zeros([4, 2], tf.int32), 0.5, training=True)
+    frozen = small(stem="conv", freeze_patches=True)
+    frozen.build(None)
+    assert not frozen.patches.trainable_variables
+
+
 def test_order_of_tokens_matters_through_positions_alone():
     encoder, x = small(), images()
     tokens = encoder.embed(x)
@@ -244,10 +274,11 @@ def test_gradients_reach_all_weights(positions, size):
         assert np.any(gradient), variable.path
 
 
+@pytest.mark.parametrize("stem", STEMS)
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_compiles_under_xla(precision):
+def test_compiles_under_xla(precision, stem):
     keras.config.set_dtype_policy(precision)
-    encoder, x = small(), images()
+    encoder, x = small(stem=stem), images()
     want = encoder(x)
     got = tf.function(encoder, jit_compile=True, autograph=False)(x)
     close(got, want, *((1e-4, 1e-5) if precision == "float32" else (0.1, 0.1)))
@@ -296,6 +327,7 @@ def test_weights_start_as_in_the_references(init):
         {},
         {
             "positions": "learned",
+            "stem": "conv",
             "pooling": "mean",
             "qkv_bias": False,
             "std": (1, 2, 3),
@@ -360,6 +392,11 @@ def test_an_export_equals_the_call(tmp_path):
         (lambda: small(depth=0), "at least one block.*depth=0"),
         (lambda: small(init="he"), "init must be one of normal"),
         (lambda: small(image_size=30), "vit has patches of 8 px.*got 30 x 30"),
+        (lambda: small(stem="deep"), "stem must be one of linear, conv; got 'deep'"),
+        (
+            lambda: small(stem="conv", patch_size=6, image_size=36),
+            "power of 2 .* patch_size=6, width=24",
+        ),
         (lambda: small(patch_size=0), "patch_size must be at least 1, got 0"),
         (
             lambda: small(width=6),

@@ -165,7 +165,9 @@ def test_msn_wants_a_vit_with_a_class_token():
     def build(encoder):
         return MSN(encoder, MLP((8,)), Prototypes(4), schedules.cosine_momentum)
 
-    with pytest.raises(TypeError, match="needs an encoder with visible_tokens, such as ViT"):
+    with pytest.raises(
+        TypeError, match="needs an encoder with visible_tokens, such as ViT"
+    ):
         build(SmallResNet((8, 16), (1, 1)))
     with pytest.raises(ValueError, match=r"ViT\.pooling = 'class'"):
         build(ViT(8, 24, 2, 3, image_size=32, pooling="mean"))
