@@ -73,7 +73,6 @@ class TokenEncoder(Encoder):
             width,
             init,
             name="patches",
-            trainable=not freeze_patches,
             dtype=self.dtype_policy,
         )
         self.grid(image_size, image_size)
@@ -104,6 +103,8 @@ class TokenEncoder(Encoder):
             trainable=learned,
         )
         self.patches.build((None, None, None, 3))
+        if self.freeze_patches:
+            self.patches.trainable = False
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches in an image.

@@ -41,7 +41,8 @@ class PatchProjection(keras.layers.Dense):
         self.patch_size, self.init = patch_size, init
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        super().build((None, None, self.patch_size**2 * (input_shape[-1] or 3)))
+        del input_shape  # Encoders give RGB.
+        super().build((None, None, self.patch_size**2 * 3))
         self.input_spec = None  # Dense's is that of a patch, not of an image.
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
