@@ -47,8 +47,8 @@ class ViT(TokenEncoder):
             training, in [0, 1); grows linearly from 0 in the first. Needs `seeds`.
         init: How kernels start: `xavier` (MAE), `xavier_qkv` (MoCo v3) or `normal`
             (DINO).
-        freeze_patches: Whether the projection of patches stays as it is drawn, which
-            keeps contrastive methods stable (MoCo v3, section 4.1).
+        freeze_patches: Whether what makes the tokens stays as it is drawn, which keeps
+            contrastive methods stable (MoCo v3, section 4.1).
         stem: What makes the tokens: `linear` (a projection of each patch) or `conv`
             (3x3 convolutions of stride 2, https://arxiv.org/abs/2106.14881; MoCo v3's
             authors then take a block less). `conv` needs a `patch_size` that is a

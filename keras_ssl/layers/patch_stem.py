@@ -38,7 +38,7 @@ class PatchProjection(keras.layers.Dense):
             else kernel_initializer(init)
         )
         super().__init__(width, kernel_initializer=start, **kwargs)
-        self.patch_size, self.init = patch_size, init
+        self.patch_size = patch_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         del input_shape  # Encoders give RGB.
@@ -81,7 +81,6 @@ class ConvStem(keras.layers.Layer):
                 "patch_size that is a power of 2 and a width that is a multiple of "
                 f"it; got patch_size={patch_size}, width={width}."
             )
-        self.patch_size, self.width, self.init = patch_size, width, init
         self.convs = [
             ConvNorm(
                 width // 2 ** (count - i),

@@ -166,7 +166,7 @@ def test_msn_wants_a_vit_with_a_class_token():
         return MSN(encoder, MLP((8,)), Prototypes(4), schedules.cosine_momentum)
 
     with pytest.raises(
-        TypeError, match="needs an encoder with visible_tokens, such as ViT"
+        TypeError, match="with visible_tokens, such as ViT; got SmallResNet"
     ):
         build(SmallResNet((8, 16), (1, 1)))
     with pytest.raises(ValueError, match=r"ViT\.pooling = 'class'"):
