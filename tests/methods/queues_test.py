@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core import registry
+from keras_ssl.core import config, registry
 from keras_ssl.encoders.tokens import STEMS
 from keras_ssl.encoders.vit import ViT
 from keras_ssl.methods.densecl import DenseCL
@@ -150,6 +150,13 @@ def test_moco_v3_never_moves_frozen_patches(stem, tmp_path):
     assert np.any(encoder.blocks[0].dense1.kernel.numpy() != block)
     trained = {id(v) for v in made.method.trainable_variables}
     assert not trained & {id(v) for v in encoder.patches.variables}
+
+
+@pytest.mark.parametrize("folder", ["imagenet", "cifar10"])
+def test_moco_v3_s_recipes_freeze_a_projection_of_patches(folder):
+    config.parse([f"recipes/{folder}/moco_v3.gin", "tiny.gin"])
+    encoder = config.value("train", "method").encoder
+    assert (encoder.stem, encoder.freeze_patches) == ("linear", True)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
