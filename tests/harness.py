@@ -40,7 +40,10 @@ def images(count, size=32, seed=0):
 
 
 class Bench:
-    """A method built from its recipe, with an optimizer, and its batches."""
+    """A method built from its recipe, with an optimizer, and its batches.
+
+    Further arguments are those of `compile`.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class Bench:
         seed=0,
         rows=BATCH,
         optimizer=None,
+        clock=CLOCK,
+        **compiled,
     ):
         keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(seed)
@@ -61,11 +66,12 @@ class Bench:
         spec = tf.nest.map_structure(
             lambda x: tf.TensorSpec([local, *x.shape[1:]], x.dtype), self.batch(0)
         )
-        self.method.setup(spec, CLOCK)
+        self.method.setup(spec, clock)
         optimizer = optimizer or config.value("train", "optimizer")
-        rate = config.value("train", "learning_rate")(CLOCK)
+        rate = config.value("train", "learning_rate")(clock)
         self.method.compile(
-            optimizer=optimizer(learning_rate=LearningRate(lambda s: rate(s + 4)))
+            optimizer=optimizer(learning_rate=LearningRate(lambda s: rate(s + 4))),
+            **compiled,
         )
         self.method.optimizer.build(self.method.trainable_variables)
 
@@ -78,7 +84,7 @@ class Bench:
         return {"views": render(pixels, seeds), "seed": seeds, "index": index}
 
     def steps(self, count, first=0, same=False):
-        """Trains on `count` batches; returns each step's scalars."""
+        """Trains on `count` batches; returns the scalars of each execution."""
         batches = [self.batch(0 if same else first + i) for i in range(count)]
         dataset = tf.data.Dataset.from_tensor_slices(
             tf.nest.map_structure(lambda *x: tf.stack(x), *batches)
@@ -87,5 +93,6 @@ class Bench:
         iterator = iter(strategy.experimental_distribute_dataset(dataset.repeat()))
         step = self.method.make_train_function()
         return [
-            {name: float(x) for name, x in step(iterator).items()} for _ in range(count)
+            {name: float(x) for name, x in step(iterator).items()}
+            for _ in range(count // self.method.steps_per_execution)
         ]

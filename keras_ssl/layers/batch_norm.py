@@ -60,8 +60,9 @@ class BatchNorm(keras.layers.Layer):
                 initializer=value,
                 trainable=trainable,
                 autocast=False,
-                # Statistics are the same on every replica by construction.
-                **({} if trainable else {"aggregation": "only_first_replica"}),
+                # Each replica writes its own copy: what all have averaged is the same
+                # on each, and need not be sent again.
+                aggregation="none",
             )
 
         gamma = "zeros" if self.zero_gamma else "ones"

@@ -25,8 +25,13 @@ class Memory(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
-        """Makes state that is read in float32 whatever the compute dtype."""
-        return super().add_weight(*args, **{"autocast": False, **kwargs})
+        """Makes state that is read in float32 whatever the compute dtype.
+
+        Each replica writes the same numbers into a copy of its own: that sends nothing,
+        works within conditions, and a TPU scatters rows into no other kind of variable.
+        """
+        given = {"autocast": False, "aggregation": "none", **kwargs}
+        return super().add_weight(*args, **given)
 
     def prepare(self, clock: Clock) -> None:
         """Called once, before weights are made.

@@ -36,9 +36,10 @@ class Method(distribute.Model):
         paper: Address of the paper.
         year: When it appeared.
         family: Such as `instance discrimination` or `masked modelling`.
-        spans: `local` (no example meets another replica's), `gathers` (examples of
-            all replicas are compared) or `statistics` (only sums over examples are
-            shared).
+        spans: How the objective couples examples, and so replicas; what memories take
+            in, from all replicas always, aside. `local` (the loss of a batch is the
+            mean of its parts' losses), `gathers` (examples of all replicas are
+            compared) or `statistics` (only sums over examples are shared).
 
     Args:
         encoder: Maps images to `(n, d)` features.

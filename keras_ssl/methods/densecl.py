@@ -46,7 +46,7 @@ class DenseCL(Method):
     year = 2020
     family = "instance discrimination"
     needs = ("maps",)
-    spans = "gathers"
+    spans = "local"
 
     def __init__(
         self,

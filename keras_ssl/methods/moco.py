@@ -47,7 +47,7 @@ class MoCo(Method):
     paper = "https://arxiv.org/abs/1911.05722"
     year = 2019
     family = "instance discrimination"
-    spans = "gathers"
+    spans = "local"
 
     def __init__(
         self,

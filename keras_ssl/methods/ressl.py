@@ -35,7 +35,7 @@ class ReSSL(Method):
     paper = "https://arxiv.org/abs/2107.09282"
     year = 2021
     family = "instance discrimination"
-    spans = "gathers"
+    spans = "local"
 
     def __init__(
         self,

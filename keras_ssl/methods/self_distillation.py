@@ -35,7 +35,7 @@ class SelfDistillation(Method):
     num_views = GLOBAL
     year = 2021
     family = "self-distillation"
-    spans = "statistics"
+    spans = "local"
 
     def __init__(
         self,

@@ -15,7 +15,8 @@ from keras_ssl.core import config, registry, tracing, weights_file
 from keras_ssl.export import saved_model
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods import base
-from tests import harness
+from tests import harness, mutations
+from tests.conformance import graphs, spans
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def bench(entry, gin_file):
 @pytest.fixture(scope="module")
 def shared(entry, gin_file):
     """A bench for tests that leave it as it is, or further on."""
-    return harness.Bench(entry, gin_file)
+    bench = harness.Bench(entry, gin_file)
+    bench.start = weights_file.values(tracing.named_variables(bench.method))
+    return bench
 
 
 def test_is_declared(entry):
@@ -68,6 +71,56 @@ def test_gradients_reach_what_trains_and_nothing_else(shared):
     assert all(g is None for g in gradients[len(trained) :])
 
 
+@pytest.fixture
+def at_start(shared):
+    """The shared bench as it began: an objective may change once something is known."""
+    weights_file.assign(
+        tracing.named_variables(shared.method), shared.start, "the start"
+    )
+    return shared
+
+
+def check_span(bench):
+    declared, found = bench.method.spans, spans.found(bench.method, bench.batch(0))
+    assert declared == found, f"spans is {declared!r}, but the objective: {found}"
+
+
+def test_span_is_as_declared(at_start):
+    check_span(at_start)
+
+
+@pytest.mark.parametrize("name", ["SimCLR", "BarlowTwins"])
+def test_wrong_span_is_found(name, monkeypatch):
+    bench = harness.Bench({e.name: e for e in harness.methods()}[name])
+    for wrong in {*base.SPANS} - {bench.method.spans}:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(bench.method), "spans", wrong)
+            with pytest.raises(AssertionError, match=f"spans is '{wrong}', but"):
+                check_span(bench)
+    # And an objective that forgets the other replicas, on one already.
+    for mutation in mutations.ALL.values():
+        if mutation.method == name and mutation.seen is mutations.ALONE:
+            for module in mutation.modules:
+                monkeypatch.setattr(module, "distribute", mutation.seen)
+    with pytest.raises(AssertionError, match="but the objective: nothing"):
+        check_span(bench)
+
+
+def test_variables_say_how_replicas_write_them(shared):
+    method = shared.method
+    for name, variable in tracing.named_variables(method).items():
+        # Each replica writes the same number into a copy of its own, which needs no
+        # traffic and is what a TPU can scatter into; replicas_test compares copies.
+        assert variable.aggregation == "none", name
+        assert variable.synchronization == "auto", name
+        # Randomness comes with the batch.
+        assert "seed_generator" not in name
+    for variable in method.optimizer.variables:
+        # The counter is Keras's own, and the first replica's everywhere.
+        counts = variable is method.optimizer.iterations
+        assert variable.aggregation == ("only_first_replica" if counts else "none")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_losses_are_finite(entry, gin_file, precision):
@@ -86,6 +139,7 @@ def test_step_compiles_under_xla(bench):
     weights_file.assign(names, start, "the start")
     bench.method.optimizer.iterations.assign(0)
     step = tf.function(bench.method.train_step, jit_compile=True, autograph=False)
+    assert graphs.unfit(step.get_concrete_function(batch).graph) == []
     np.testing.assert_allclose(step(batch)["loss"], plain, rtol=1e-4)
 
 

@@ -1,0 +1,34 @@
+"""The comparison of replicas catches each error that libraries make across them."""
+
+import pytest
+
+from tests import mutations
+from tests import replicas as measuring
+
+METHODS = sorted({mutation.method for mutation in mutations.ALL.values()})
+
+
+@pytest.fixture(scope="module")
+def apart(on_replicas, pytestconfig):
+    """How far each mutation on 2 replicas is from 1 replica, in bounds, by tensor."""
+    if pytestconfig.getoption("--plugin"):
+        pytest.skip("The mutations are of shipped methods.")
+    one, mutated = on_replicas(
+        ["--replicas=1", f"--methods={','.join(METHODS)}"],
+        ["--replicas=2", "--mutations"],
+    )
+    return {
+        name: measuring.beyond(one[mutation.method], mutated[name])
+        for name, mutation in mutations.ALL.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", mutations.ALL)
+def test_mutation_is_caught(apart, name):
+    worst = max(apart[name].values())
+    if mutations.ALL[name].modules:
+        # Far beyond the bound: it is no matter of the last digits.
+        assert worst > 100.0
+    else:
+        assert worst <= 1.0
