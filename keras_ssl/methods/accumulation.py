@@ -130,9 +130,7 @@ class Chunks:
         def probe(batch: Batch) -> Tensors:
             with keras.StatelessScope() as scope:
                 outputs = self.forward(batch)
-            self.changed = [
-                v for v in state if scope.get_current_value(v) is not None
-            ]
+            self.changed = [v for v in state if scope.get_current_value(v) is not None]
             given = {id(x): i for i, x in enumerate(tf.nest.flatten(dict(batch)))}
             self.passed = {
                 name: given[id(x)] for name, x in outputs.items() if id(x) in given
@@ -181,9 +179,7 @@ class Chunks:
         return Step(scalars, outputs, gradients)
 
     def _one_pass(self, batch: Batch, variables: Variables, scale: Scale) -> Step:
-        def one(
-            rows: tf.Tensor, means: list[tf.Tensor]
-        ) -> tuple[Any, list[tf.Tensor]]:
+        def one(rows: tf.Tensor, means: list[tf.Tensor]) -> tuple[Any, list[tf.Tensor]]:
             with tf.GradientTape() as tape:
                 scalars = self.objective(self.forward(_rows_of(batch, rows)))
                 loss = scale(scalars["loss"]) / self.count
@@ -241,7 +237,9 @@ class Chunks:
         ]
         carried = in_turn(add, self.count, [*zeros, *beside])
         sums = carried[: len(variables)]
-        gradients = [x if found else None for x, found in zip(sums, reached, strict=True)]
+        gradients = [
+            x if found else None for x, found in zip(sums, reached, strict=True)
+        ]
         return gradients, carried[len(variables) :]
 
     def _rows(self, i: tf.Tensor) -> tf.Tensor:
