@@ -96,3 +96,20 @@ class Bench:
             {name: float(x) for name, x in step(iterator).items()}
             for _ in range(count // self.method.steps_per_execution)
         ]
+
+
+def gradients_agree(got, want):
+    """Holds gradients by name against others: 1e-5 of a tensor's largest entry."""
+    dense = {
+        n: np.array(tf.convert_to_tensor(g)) for n, g in want.items() if g is not None
+    }
+    largest = max(float(np.abs(g).max()) for g in dense.values())
+    for name, mine in got.items():
+        assert (mine is None) == (name not in dense), name
+        if mine is None:
+            continue
+        bound = float(np.abs(dense[name]).max())
+        # One that is 0 but for rounding, as of a bias before a norm, has no digits to
+        # agree in.
+        atol = 1e-5 * (largest if bound < 1e-5 * largest else bound)
+        np.testing.assert_allclose(mine, dense[name], 0, atol, err_msg=name)

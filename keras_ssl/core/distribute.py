@@ -104,6 +104,16 @@ def device_kind() -> str:
     return next((k for k in ("TPU", "GPU") if tf.config.list_logical_devices(k)), "CPU")
 
 
+def meets_in_loops() -> bool:
+    """Whether the body of a loop may hold what replicas do together.
+
+    One replica meets nobody, and TPUs compile the loop as a whole. Elsewhere TensorFlow
+    refuses: "merge_call called while defining a new graph".
+    """
+    strategy = tf.distribute.get_strategy()
+    return replicas() == 1 or isinstance(strategy, tf.distribute.TPUStrategy)
+
+
 def _context() -> tf.distribute.ReplicaContext | None:
     """The replica context if there is anybody else to meet in it."""
     context = tf.distribute.get_replica_context()

@@ -19,7 +19,7 @@ class Flops(NamedTuple):
     Attributes:
         products: Floating point operations, where sizes are known.
         unknown: Products whose size only shows at run time, not in `products`.
-        loops: Loops whose bodies are in `products` once, however often they run.
+        loops: Loops of unknown length, whose bodies are in `products` once.
     """
 
     products: int = 0
@@ -37,7 +37,8 @@ def of_graph(graph: Any) -> Flops:
         graph: Of a concrete function, before TensorFlow rewrites it.
 
     Returns:
-        The sum over all operations; of a condition, its larger branch.
+        The sum over all operations; of a condition, its larger branch; of a loop with
+        a greatest number of turns, as many.
     """
     return _Count(graph).of(graph.get_operations())
 
@@ -67,8 +68,12 @@ class _Count:
         total = Flops()
         for each in called:
             total += each
-        looped = op.type in ("While", "StatelessWhile") and total.products > 0
-        return total + Flops(loops=int(looped))
+        if op.type not in ("While", "StatelessWhile") or total.products == 0:
+            return total
+        turns = _turns(op)
+        if turns is None:
+            return total + Flops(loops=1)
+        return Flops(*(turns * count for count in total))
 
     def function(self, name: str) -> Flops:
         if name not in self.known:
@@ -85,6 +90,13 @@ def _functions(op: tf.Operation) -> list[str]:
     for value in op.node_def.attr.values():
         found += [value.func.name, *(f.name for f in value.list.func)]
     return [name for name in found if name]
+
+
+def _turns(op: tf.Operation) -> int | None:
+    """`maximum_iterations` of a loop, which stands behind its counter; -1 is none."""
+    most = tf.get_static_value(op.inputs[1])
+    known = most is not None and most.shape == () and most.dtype == "int32"
+    return int(most) if known and most >= 0 else None
 
 
 def _volume(shape: tf.TensorShape) -> int | None:

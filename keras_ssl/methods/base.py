@@ -1,5 +1,6 @@
 """What every self-supervised method is."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from keras_ssl.core import distribute, precision, registry, tracing
 from keras_ssl.memory.base import Memory
+from keras_ssl.methods import accumulation
 from keras_ssl.schedules import Clock, Schedule, Value
 
 Batch = Mapping[str, Any]
@@ -79,6 +81,9 @@ class Method(distribute.Model):
         self.clock: Clock | None = None
         self.terms: tuple[Term, ...] = ()
         self._values: dict[int, Value] = {}
+        self._derive: Callable[..., accumulation.Step] = functools.partial(
+            accumulation.whole, self._outputs, self._scalars
+        )
 
     def forward(self, batch: Batch) -> Outputs:
         """Returns per-example tensors `(n, ...)`: no example looks at another.
@@ -125,7 +130,11 @@ class Method(distribute.Model):
         return self.encoder
 
     def setup(
-        self, batch_spec: Batch, clock: Clock, terms: Sequence[Term] = ()
+        self,
+        batch_spec: Batch,
+        clock: Clock,
+        terms: Sequence[Term] = (),
+        accumulate: int = 1,
     ) -> None:
         """Makes every variable, by tracing one step's loss without running it.
 
@@ -133,9 +142,12 @@ class Method(distribute.Model):
             batch_spec: Shapes and dtypes of a local batch.
             clock: Length of the run.
             terms: Losses that are added to the objective's.
+            accumulate: Chunks in which a local batch is differentiated, which takes
+                the memory of one; see `accumulation.Chunks`.
 
         Raises:
-            ValueError: If the views are too few or the objective has no loss.
+            ValueError: If the views are too few, the objective has no loss, or the
+                chunks would not be equal.
         """
         if len(batch_spec["views"]) < self.num_views:
             raise ValueError(
@@ -155,6 +167,8 @@ class Method(distribute.Model):
             memory.on_built()
         # Asks every schedule here, where errors and unused bindings are seen.
         tracing.make_variables(lambda _: self._tick(), {})
+        if accumulate != 1:
+            self._accumulate(accumulate, batch_spec)
         self.built = True
 
     def now(self, schedule: Schedule) -> tf.Tensor:
@@ -175,14 +189,8 @@ class Method(distribute.Model):
 
     def train_step(self, batch: Batch) -> Scalars:
         """One update from this replica's share of a global batch."""
-        with tf.GradientTape() as tape:
-            outputs = self._outputs(batch)
-            scalars = self._scalars(outputs)
-            # The optimizer sums gradients over replicas.
-            loss = scalars["loss"] / distribute.replicas()
-            loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
+        scalars, outputs, gradients = self._derive(batch, variables, self._share)
         precision.apply_gradients(self.optimizer, gradients, variables)
         self.remember({k: tf.stop_gradient(v) for k, v in outputs.items()})
         self._tick()
@@ -201,6 +209,18 @@ class Method(distribute.Model):
     def memories(self) -> list[Memory]:
         """The parts whose state changes without gradients."""
         return [layer for layer in self.layers if isinstance(layer, Memory)]
+
+    def _accumulate(self, count: int, batch_spec: Batch) -> None:
+        """From now on differentiates a local batch in `count` chunks."""
+        asked = self.terms or type(self).remember is not Method.remember
+        alone = self.spans == "local" and not asked
+        chunks = accumulation.Chunks(count, self._outputs, self._scalars, alone)
+        chunks.prepare(batch_spec, self.non_trainable_variables)
+        self._derive = chunks
+
+    def _share(self, loss: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the loss: the optimizer sums over replicas."""
+        return self.optimizer.scale_loss(loss / distribute.replicas())
 
     def _tick(self) -> None:
         for memory in self.memories:

@@ -23,6 +23,7 @@ from keras_ssl.runs import (
     plan_time,
     records,
     rehearsal,
+    resolved,
     train,
 )
 from keras_ssl.runs.records import Launch
@@ -96,7 +97,7 @@ class _Plan:
         """Checks what needs no data."""
         given = self.given
         self.local = self._attempt(
-            distribute.local_batch_size, given.batch_size, needed=True
+            train.local_rows, given.batch_size, given.accumulate, needed=True
         )
         self._attempt(
             train.check,
@@ -171,7 +172,8 @@ class _Plan:
         )
         rows = self.local or max(1, given.batch_size // distribute.replicas())
         spec = train.local_spec(self.spec, rows)
-        self._attempt(self.method.setup, spec, self.clock, given.terms, needed=True)
+        setup = (spec, self.clock, given.terms, given.accumulate if self.local else 1)
+        self._attempt(self.method.setup, *setup, needed=True)
         value = self._attempt(given.learning_rate, self.clock, needed=True)
         scale = optimizing.SCALES.get(given.learning_rate_scale)
         if not self.method.built or value is None or scale is None:
@@ -194,6 +196,9 @@ class _Plan:
             return False
         folder = self.launch.run_dir / run_dir.CHECKPOINTS
         self.start = self._attempt(self.saver.open, folder, self.method) or 0
+        rates = (self.method, self.clock, value, given.learning_rate_scale)
+        batch = (given.batch_size, max(1, given.accumulate))
+        self.report["resolved"] = resolved.resolve(*rates, *batch)
         self.report["parameters"] = counts.parameters(self.method)
         return True
 

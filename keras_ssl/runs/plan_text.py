@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_ssl.core import console
+from keras_ssl.runs import resolved
 
 _UNITS = ("", "k", "M", "G", "T", "P", "E")
 
@@ -72,8 +73,8 @@ def _run(plan: dict[str, Any]) -> dict[str, str]:
         "precision": run["precision"],
         "batch": f"{run['batch_size']:,} images",
     }
-    if run["replicas"] > 1 and run["local_batch"]:
-        rows["batch"] += f", {run['local_batch']:,} on each of {run['replicas']}"
+    if found := plan.get("resolved"):
+        rows |= resolved.text(found)
     if steps:
         rows["steps"] = (
             f"{steps['total']:,}, {steps['per_epoch']:,} an epoch of "

@@ -20,8 +20,9 @@ from keras_ssl.data import pipeline, sources
 from keras_ssl.data.partners import Partners
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
+from keras_ssl.methods import accumulation
 from keras_ssl.methods.base import Method, Term
-from keras_ssl.runs import encoders, optimizing, records
+from keras_ssl.runs import encoders, optimizing, records, resolved
 from keras_ssl.runs.records import Launch
 
 
@@ -36,6 +37,7 @@ def train(
     data: str,
     epochs: int,
     batch_size: int,
+    accumulate: int = 1,
     split: str = "train",
     partners: Partners | None = None,
     learning_rate_scale: str = "linear",
@@ -63,6 +65,9 @@ def train(
         data: A source, such as `embedded:32`.
         epochs: Passes over the data.
         batch_size: Images in a global batch.
+        accumulate: Equal chunks in which each replica goes through its share of the
+            batch, so that it takes the memory of one; the gradients are those of the
+            whole batch. Batch norms see a chunk at a time.
         split: Split to train on.
         partners: Which other image the second view and later ones show; the image
             itself if None.
@@ -96,7 +101,7 @@ def train(
     if launch.instead is not None:
         return launch.instead(**given)
     begun = time.perf_counter()
-    local = distribute.local_batch_size(batch_size)
+    local = local_rows(batch_size, accumulate)
     check(epochs, learning_rate_scale, steps_per_execution, max_corrupt)
     records.check_directory(launch)
     if launch.init_from:
@@ -119,12 +124,13 @@ def train(
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
     whole = evaluation_data(evaluation, source, launch, size)
-    method.setup(local_spec(spec, local), clock, terms)
+    method.setup(local_spec(spec, local), clock, terms, accumulate)
+    value = learning_rate(clock)
     optimizing.compile_method(
         method,
         clock,
         optimizer,
-        learning_rate(clock),
+        value,
         optimizing.SCALES[learning_rate_scale](batch_size),
         rates,
         weight_decay,
@@ -135,6 +141,9 @@ def train(
     saver = checkpoint or Checkpoint()
     start = saver.open(launch.run_dir / run_dir.CHECKPOINTS, method)
     record = records.Record(launch, method, source, size, clock, batch_size)
+    record.content["resolved"] = resolved.show(
+        method, clock, value, learning_rate_scale, batch_size, accumulate
+    )
     record.begin(start)
     logger = Recorder(
         launch.run_dir,
@@ -212,6 +221,13 @@ def _fit(
                 verbose=0,
             )
             start += steps * (last - first)
+
+
+def local_rows(batch_size: int, accumulate: int) -> int:
+    """Rows of each replica's share of a batch; ValueError if it cannot be cut."""
+    local = distribute.local_batch_size(batch_size)
+    accumulation.chunk_rows(local, accumulate)
+    return local
 
 
 def check(

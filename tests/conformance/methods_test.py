@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_ssl.core import config, registry, tracing, weights_file
 from keras_ssl.export import saved_model
+from keras_ssl.layers.batch_norm import BatchNorm
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods import base
 from tests import harness, mutations
@@ -119,6 +120,35 @@ def test_variables_say_how_replicas_write_them(shared):
         # The counter is Keras's own, and the first replica's everywhere.
         counts = variable is method.optimizer.iterations
         assert variable.aggregation == ("only_first_replica" if counts else "none")
+
+
+@pytest.mark.slow
+def test_chunks_give_the_gradients_of_the_whole_batch(entry, gin_file, monkeypatch):
+    # Without batch statistics, the one thing that a chunk changes; and with a smooth
+    # activation: at 0 a ReLU's slope jumps with the last digit.
+    real = BatchNorm.call
+    monkeypatch.setattr(
+        BatchNorm, "call", lambda norm, x, training=False: real(norm, x)
+    )
+    monkeypatch.setattr(tf.nn, "relu", tf.nn.silu)
+    bench = harness.Bench(entry, gin_file)
+    method, batch = bench.method, bench.batch(0)
+
+    def derive():
+        step = method._derive(batch, method.trainable_variables, lambda loss: loss)
+        names = {id(v): k for k, v in tracing.named_variables(method).items()}
+        named = [names[id(v)] for v in method.trainable_variables]
+        return step, dict(zip(named, step.gradients, strict=True))
+
+    whole, want = derive()
+    spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, batch)
+    method._accumulate(4, spec)
+    step, got = derive()
+    harness.gradients_agree(got, want)
+    # In one pass, other scalars are means over chunks.
+    same = ["loss"] if method._derive.alone else list(whole.scalars)
+    for name in same:
+        np.testing.assert_allclose(step.scalars[name], whole.scalars[name], 1e-5, 1e-6)
 
 
 @pytest.mark.slow

@@ -76,6 +76,13 @@ def test_calls_conditions_and_loops():
         lambda a: tf.while_loop(lambda x: x[0, 0] > 0, lambda x: x @ a, [a]), square
     )
     assert loop == Flops(2 * 64, loops=1)
+    turns = count(
+        lambda a: tf.while_loop(
+            lambda x: True, lambda x: x @ a, [a], maximum_iterations=3
+        ),
+        square,
+    )
+    assert turns == Flops(3 * 2 * 64)
     assert count(tf.matmul, (None, 4), square) == Flops(unknown=1)
     assert count(tf.tanh, square) == Flops()
 

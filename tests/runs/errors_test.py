@@ -39,6 +39,8 @@ def said(folder, *bindings, files=TINY, **settings):
         ("data = 'tfds:cifarr10'", ["no data set 'cifarr10'"]),
         ("data = 'folder:/no/such'", ["no folder", "/no/such"]),
         ("train.batch_size = 65", ["batch_size 65", "64 images", "smaller"]),
+        ("train.accumulate = 3", ["got 3; take 2 or 4, or 15 or 18 images a replica"]),
+        ("train.accumulate = 0", ["at least 1", "16 images", "got 0; take 1."]),
         ("train.epochs = 0", ["epochs", "at least 1", "0"]),
         ("train.learning_rate_scale = 'cubic'", ["linear, sqrt, none", "cubic"]),
         ("SimCLR.temperature = 0", ["temperature must be positive"]),
@@ -68,6 +70,12 @@ def test_batch_that_replicas_cannot_share(tmp_path, monkeypatch):
     text = said(tmp_path)
     assert "batch_size 16" in text
     assert "multiple of 3, such as 15 or 18" in text
+
+
+def test_share_of_a_replica_that_has_no_such_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr(distribute, "replicas", lambda: 2)
+    text = said(tmp_path, "train.accumulate = 16")
+    assert "divide the 8 images of each replica's batch, got 16; take 8" in text
 
 
 def test_unlabelled_set_where_labels_are_needed(tmp_path):

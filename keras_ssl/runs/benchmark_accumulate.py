@@ -1,0 +1,145 @@
+"""Memory and time of a large batch in chunks, beside a plain step of a chunk's size.
+
+Memory is that of a process that does nothing else: the batch with its views is made,
+then steps run. The batch counts, as whoever trains has it too.
+"""
+
+import functools
+import multiprocessing
+import pathlib
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.core import config, registry
+from keras_ssl.methods.base import Batch, Method
+from keras_ssl.runs import optimizing
+from keras_ssl.schedules import Clock, fixed
+
+RECIPE = "methods/simclr.gin"
+_SIZE = 32
+# Of the memory of a plain step of a chunk's size.
+_GOAL = 1.3
+
+
+def suite(batch_size: int = 4096, chunk: int = 256, rounds: int = 3) -> list[dict]:
+    """Measures the recipe's step at a batch, in chunks and whole, and at a chunk.
+
+    Args:
+        batch_size: Images, of two views each.
+        chunk: Images of a chunk; divides `batch_size`.
+        rounds: Turns that count of the steps that are timed, after one that does not.
+
+    Returns:
+        A row a case: `case`, `batch_size`, `mebibytes` (greatest of the process),
+        `times_the_memory` of the plain step of a chunk, `milliseconds` (median),
+        `times_the_time` an image (median of turns) and `goal` of the memory.
+    """
+    count = batch_size // chunk
+    cases = {
+        f"plain, {chunk}": (chunk, 1),
+        f"{batch_size} in {count} chunks": (batch_size, count),
+        f"plain, {batch_size}": (batch_size, 1),
+    }
+    memory = {name: _alone(_memory, *case) for name, case in cases.items()}
+    times = _alone(_times, list(cases.values())[:2], rounds)
+    first = next(iter(cases))
+    found = []
+    for at, (name, (size, _)) in enumerate(cases.items()):
+        seconds = times[at] if at < len(times) else None
+        row = {
+            "case": name,
+            "batch_size": size,
+            "mebibytes": round(memory[name]["peak"] / 2**20),
+            "mebibytes_of_step": round(memory[name]["step"] / 2**20),
+            "times_the_memory": _ratio(memory[name]["peak"], memory[first]["peak"]),
+            "goal": _GOAL if at == 1 else None,
+        }
+        if seconds:
+            each = [
+                (t / size) / (s / chunk) for t, s in zip(seconds, times[0], strict=True)
+            ]
+            row["milliseconds"] = round(1e3 * statistics.median(seconds), 1)
+            row["times_the_time"] = round(statistics.median(each), 2)
+        found.append(row)
+    return found
+
+
+def _ratio(a: float, b: float) -> float:
+    return round(a / b, 2)
+
+
+def _alone(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function returns in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, args)
+
+
+def _memory(batch_size: int, accumulate: int) -> dict[str, int]:
+    """Bytes: the process's `peak`, and what a `step` took of it."""
+    step, batch = _step(batch_size, accumulate)
+    before = _status("VmRSS")
+    for _ in range(2):
+        step(batch)
+    return {"peak": _status("VmHWM"), "step": _status("VmHWM") - before}
+
+
+def _times(cases: list[tuple[int, int]], rounds: int) -> list[list[float]]:
+    """Seconds of steps that take turns, a list a case."""
+    steps = [_step(*case) for case in cases]
+    found: list[list[float]] = [[] for _ in cases]
+    for turn in range(rounds + 1):
+        for (step, batch), seconds in zip(steps, found, strict=True):
+            begun = time.perf_counter()
+            step(batch)
+            if turn:
+                seconds.append(time.perf_counter() - begun)
+    return found
+
+
+def _step(batch_size: int, accumulate: int) -> tuple[Callable[[Batch], float], Batch]:
+    """A train step of the recipe, and a batch for it."""
+    registry.load()
+    config.parse([RECIPE])
+    keras.utils.set_random_seed(0)
+    batch = _batch(batch_size)
+    method: Method = config.value("train", "method")
+    clock = Clock(100, 10)
+    spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, batch)
+    method.setup(spec, clock, accumulate=accumulate)
+    optimizer = config.value("train", "optimizer")
+    optimizing.compile_method(method, clock, optimizer, fixed(clock, 1e-3), 1.0)
+    return functools.partial(
+        _run, tf.function(method.train_step, autograph=False)
+    ), batch
+
+
+def _run(step: Callable[[Batch], Any], batch: Batch) -> float:
+    return float(step(batch)["loss"])
+
+
+def _batch(count: int) -> Batch:
+    draw = np.random.default_rng(0).random
+    views = [draw((count, _SIZE, _SIZE, 3), np.float32) for _ in range(2)]
+    return {
+        "views": tuple(tf.constant(view) for view in views),
+        "seed": tf.zeros([count, 2], tf.int32),
+        "index": tf.range(count, dtype=tf.int64),
+    }
+
+
+def _status(key: str) -> int:
+    """Bytes: `VmRSS`, resident now, or `VmHWM`, the most so far.
+
+    Linux keeps the most of a process that another one started apart from that one's
+    here, and together in what `getrusage` tells.
+    """
+    for line in pathlib.Path("/proc/self/status").read_text("utf-8").splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"This system does not say {key} of a process.")
