@@ -13,7 +13,10 @@ TRACEBACK = flags.DEFINE_bool("traceback", False, "Shows where an error comes fr
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Parses flags, calls `main`, and ends with its status (2 for a user's error)."""
+    """Parses flags, calls `main`, and ends with its status.
+
+    That is 2 for a user's error, 1 where a worker of several was lost.
+    """
 
     def checked(argv: Sequence[str]) -> int | None:
         from keras_ssl.core import startup
@@ -31,6 +34,9 @@ def run(main: Callable[[], int | None]) -> None:
                 raise
             sys.stderr.write(f"error: {config.explain(error)}\n")
             return 2
+        except ConnectionError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 1
         except KeyboardInterrupt:
             sys.stderr.write("\nstopped; the same command resumes the run.\n")
             return 130

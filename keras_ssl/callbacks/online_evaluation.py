@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl import metrics
-from keras_ssl.callbacks.pictures import draw_map
+from keras_ssl.callbacks.pictures import draw_curves, draw_map
 from keras_ssl.core import console, distribute, registry, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import RAW, EvaluationData, Features, frozen
@@ -135,11 +135,16 @@ class OnlineEvaluation(keras.callbacks.Callback):
             self.seconds += time.perf_counter() - start
 
     def finish(self) -> None:
-        """Scores the trained encoder on the whole splits, unless that was done."""
+        """Scores the trained encoder on the whole splits, unless that was done.
+
+        And draws how the scores came about.
+        """
         step = self.step()
         known = {(r["step"], r["subject"]) for r in self.results}
         if (step, "encoder") not in known:
             self.score("encoder", self.encode, self.whole)
+        if distribute.is_chief():
+            draw_curves(self.directory)
 
     def step(self) -> int:
         """Updates made so far."""

@@ -128,16 +128,17 @@ _MACRO = re.compile(r"'[^']*'|\"[^\"]*\"|%([\w./]+)")
 
 def differences(old: str, new: str) -> list[str]:
     """Bindings that differ between two configurations, as readable lines."""
-
-    def table(text: str) -> dict[str, str]:
-        return {str(b): show(b.value) for b in read(text)}
-
     a, b = table(old), table(new)
     return [
         f"{key} was {a.get(key, 'not set')}, is now {b.get(key, 'not set')}"
         for key in sorted({*a, *b})
         if a.get(key) != b.get(key)
     ]
+
+
+def table(text: str) -> dict[str, str]:
+    """The bindings of a configuration, and what is bound in words."""
+    return {str(b): show(b.value) for b in read(text)}
 
 
 def check_used() -> None:

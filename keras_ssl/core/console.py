@@ -2,10 +2,17 @@
 
 import sys
 
+_speaker: list[str] = []
+
+
+def speak_as(name: str) -> None:
+    """Begins every line that is said from now on with a name: of several workers."""
+    _speaker[:] = [f"{name}: "] if name else []
+
 
 def say(text: str = "") -> None:
     """Writes a line."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write("".join(_speaker) + text + "\n")
     sys.stderr.flush()
 
 

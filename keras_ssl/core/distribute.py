@@ -10,6 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.core import cluster, cpu_workers, tpus
+from keras_ssl.core.share import Share
+
 STRATEGIES = ("auto", "one", "mirrored", "multiworker", "tpu")
 
 
@@ -17,11 +20,16 @@ def virtual_cpus(count: int) -> None:
     """Splits the CPU into `count` logical devices, to try replicas without a GPU.
 
     Raises:
-        ValueError: If `count` is not positive.
+        ValueError: If `count` is not positive, or there are GPUs.
         RuntimeError: If TensorFlow has already started its devices.
     """
     if count < 1:
         raise ValueError(f"cpu_devices must be at least 1, got {count}.")
+    if gpus := tf.config.list_physical_devices("GPU"):
+        raise ValueError(
+            f"cpu_devices={count} is for trying replicas without a GPU, and there are "
+            f"{len(gpus)}. Leave it out, or hide them by CUDA_VISIBLE_DEVICES=-1."
+        )
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * count,
@@ -41,26 +49,49 @@ def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
         The strategy.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown, TF_CONFIG is amiss, or there is no such TPU.
     """
     if name not in STRATEGIES:
         raise ValueError(
             f"Unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}."
         )
+    if tpu and name != "tpu":
+        raise ValueError(f"tpu={tpu!r} needs the strategy tpu, got {name!r}.")
+    if name == "multiworker":
+        cluster.read()
+        # Collectives must be configured before any device is started.
+        return cpu_workers.strategy()
+    if name == "tpu":
+        return tpus.strategy(tpu)
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one"
     if name == "one":
         return tf.distribute.get_strategy()
-    if name == "mirrored":
-        cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
-        return tf.distribute.MirroredStrategy(gpus or cpus)
-    if name == "multiworker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
-    return tf.distribute.TPUStrategy(resolver)
+    cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+    return tf.distribute.MirroredStrategy(gpus or cpus)
+
+
+def batches(
+    make: Callable[..., tf.data.Dataset], strategy: tf.distribute.Strategy
+) -> Any:
+    """Shares global batches over replicas; each worker makes only its own rows.
+
+    Args:
+        make: Makes a data set from `share=`, of a batch for each replica in turn.
+        strategy: The strategy.
+
+    Returns:
+        A data set as `fit` takes it, whose replicas see the rows of a global batch in
+        their order.
+    """
+    count = strategy.num_replicas_in_sync
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = count // context.num_input_pipelines
+        return make(share=Share(count, context.input_pipeline_id * local, local))
+
+    return strategy.distribute_datasets_from_function(of_worker)
 
 
 def replicas() -> int:
@@ -90,7 +121,9 @@ def is_chief() -> bool:
     resolver = tf.distribute.get_strategy().cluster_resolver
     if resolver is None or not getattr(resolver, "task_type", None):
         return True
-    return resolver.task_type in ("chief", "worker") and resolver.task_id == 0
+    # Without a job of that name the first worker is the chief.
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
 def devices() -> str:
@@ -194,6 +227,13 @@ class Model(keras.Model):
     def metrics(self) -> list[keras.Metric]:
         """None: a step's scalars are logged as they are, nothing is accumulated."""
         return []
+
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: everything is built.
+
+        Keras would average a batch over replicas, to see its shapes, and fails at it
+        where there are several workers.
+        """
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any]:
         """Builds what `fit` calls once per execution."""

@@ -6,7 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.data import decode
+from keras_ssl.core.share import Cut
+from keras_ssl.data import decode, units
 from keras_ssl.data.partners import Prepared
 from keras_ssl.data.sources import Source
 
@@ -14,9 +15,9 @@ Views = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 Tensors = tuple[tf.Tensor, ...]
 Reader = Callable[[dict[str, Any]], dict[str, Any]]
 
-# Starting an inner pipeline costs some 0.3 ms, which so many images share. Chunks also
+# Starting an inner pipeline costs some 0.3 ms, which so many images share. They also
 # are what is worked on at a time: they should fit into the processor's cache.
-_CHUNK = 16
+UNIT = 16
 
 
 @runtime_checkable
@@ -55,33 +56,31 @@ class _Whole:
         return begun
 
 
-def batches(
+def pieces(
     asked: tf.data.Dataset,
     source: Source,
     views: Views,
-    batch_size: int,
+    cut: Cut,
     max_corrupt: float,
     partners: Prepared | None = None,
 ) -> tf.data.Dataset:
     """Reads images and renders their views.
 
     Args:
-        asked: Endless batches of `index`, `seed` and `seen`, the number of different
-            images that were asked for before.
+        asked: Endless pieces of `index`, `seed` and `seen`, the number of different
+            images that were asked for before, and the `place` of each piece.
         source: Where images come from; their sizes differ.
         views: Views of any kind; of `StagedViews` only what they show is decoded.
-        batch_size: Images in a batch.
+        cut: How many images a piece has, and the unit it is a part of.
         max_corrupt: Greatest share that may be unreadable.
         partners: Whom all views but the first show; the image itself if None.
 
     Returns:
-        Batches of `views`, `seed` and `index`, the index of what was used; with
+        Pieces of `views`, `seed` and `index`, the index of what was used; with
         partners also of `partner`, the index of what the later views show. Who stands
         in for an image that cannot be read, or has a partner that cannot, is its own.
     """
     staged = views if isinstance(views, StagedViews) else _Whole(views)
-    chunk = max(n for n in range(1, _CHUNK + 1) if batch_size % n == 0)
-
     one, pair = _readers(source, staged, partners)
 
     def other(example: dict[str, Any]) -> dict[str, Any]:
@@ -101,30 +100,20 @@ def batches(
         return found.concatenate(alone.map(other)).take(1)
 
     def render(rows: dict[str, tf.Tensor]) -> dict[str, Any]:
+        place = rows.pop("place")
         drawn = staged.draw(rows["seed"])
         examples = tf.data.Dataset.from_tensor_slices({**rows, "drawn": drawn})
-        # All images of a chunk are fine, or it yields nothing and is read again with
+        # All images of a piece are fine, or it yields nothing and is read again with
         # care: so that no image pays for the few that cannot be read.
-        fast = examples.map(pair).ignore_errors().batch(chunk, drop_remainder=True)
-        slow = examples.flat_map(carefully).batch(chunk, drop_remainder=True)
+        fast = examples.map(pair).ignore_errors().batch(cut.piece, drop_remainder=True)
+        slow = examples.flat_map(carefully).batch(cut.piece, drop_remainder=True)
         made = fast.concatenate(slow).take(1).get_single_element()
-        finished = staged.finish(made.pop("begun"), drawn)
+        finished = units.computed(staged.finish, cut, place, made.pop("begun"), drawn)
         return {"views": finished, **made, "seed": rows["seed"]}
 
     # Nothing to convert, which takes seconds.
     render = tf.autograph.experimental.do_not_convert(render)
-    chunks = asked.unbatch().batch(chunk, drop_remainder=True)
-    rendered = chunks.map(
-        render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    if chunk == batch_size:
-        return rendered
-    joined = rendered.batch(batch_size // chunk, drop_remainder=True)
-    return joined.map(
-        lambda parts: tf.nest.map_structure(
-            lambda x: tf.reshape(x, [batch_size, *x.shape[2:]]), parts
-        )
-    )
+    return asked.map(render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _readers(

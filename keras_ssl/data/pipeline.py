@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.data import each
+from keras_ssl.core.share import WHOLE, Cut, Share
+from keras_ssl.data import each, units
 from keras_ssl.data.each import Views
 from keras_ssl.data.partners import Prepared
 from keras_ssl.data.sources import Source
+
+# Images of one size that are rendered at a time.
+_UNIT = 64
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
@@ -38,8 +42,9 @@ def training_batches(
     start_step: int = 0,
     max_corrupt: float = 0.01,
     partners: Prepared | None = None,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """Endless global batches from `start_step` on.
+    """Endless global batches from `start_step` on, or a share of each.
 
     Each epoch is a permutation computed index by index, so that starting late costs
     nothing and no shuffle buffer is kept. An image that cannot be read leaves its place
@@ -56,47 +61,30 @@ def training_batches(
             it `source.unreadable.error` is set and the data ends in an error.
         partners: Picks another image for each; the first view then shows the image
             itself, all later ones show its partner. If None all show the image.
+        share: Whose rows of each global batch to make. Only their images are read;
+            what they show does not depend on the share.
 
     Returns:
-        A data set of `{"views", "seed", "index"}`, where `index` says which images
-        were used; with partners also of `partner`, which images the later views show,
-        and of the partners' `facts`.
+        A data set of `{"views", "seed", "index"}`, of each step one for each replica of
+        the share; `index` says which images were used. With partners also of `partner`,
+        which images the later views show, and of the partners' `facts`.
 
     Raises:
-        ValueError: If there is not a whole batch, or not a second view for a partner.
+        ValueError: If there is not a whole batch, replicas cannot share it equally, or
+            there is no second view for a partner.
     """
-    per_epoch = steps_per_epoch(source, batch_size)
-
-    def draw(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        epoch = step // per_epoch
-        key = tf.random.stateless_uniform(
-            [2], [seed, epoch], minval=None, maxval=None, dtype=tf.int32
-        )
-        first = (step % per_epoch) * batch_size
-        position = tf.range(first, first + batch_size)
-        index = tf.random.experimental.index_shuffle(position, key, source.count - 1)
-        index = tf.ensure_shape(index, [batch_size])
-        # One seed per example: from the run, the epoch and the image.
-        seeds = tf.stack(
-            [tf.fill([batch_size], key[0]), tf.cast(index, tf.int32) ^ key[1]], axis=1
-        )
-        # How many different images were asked for before this step.
-        steps = step - start_step
-        seen = tf.where(steps < per_epoch, steps * batch_size, source.count)
-        return {"index": index, "seed": seeds, "seen": tf.fill([batch_size], seen)}
-
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    batches = steps.map(draw, num_parallel_calls=1)
+    most = each.UNIT if source.shape is None else _UNIT
+    cut = share.cut(batch_size, most)
+    asked = _asked(source, batch_size, cut, seed, start_step)
     if source.shape is not None:
-        batches = batches.map(
-            lambda b: _rendered(source, views, partners, b["index"], b["seed"]),
+        pieces = asked.map(
+            lambda rows: _rendered(source, views, partners, cut, rows),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
     else:
-        batches = each.batches(
-            batches, source, views, batch_size, max_corrupt, partners
-        )
+        pieces = each.pieces(asked, source, views, cut, max_corrupt, partners)
+    batches = units.joined(pieces, cut)
     if partners is not None:
         shown = batches.element_spec["views"]
         if len(shown) < 2:
@@ -109,11 +97,55 @@ def training_batches(
         )
     options = tf.data.Options()
     options.deterministic = True
-    # Every worker makes the whole global batch and takes its share of it.
+    # The share is taken here already.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.OFF
     )
-    return batches.prefetch(2).with_options(options)
+    # Of data that may end workers ask each other at every step whether it has.
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    batches = batches.apply(endless)
+    return batches.prefetch(2 * share.count).with_options(options)
+
+
+def _asked(
+    source: Source, batch_size: int, cut: Cut, seed: int, start_step: int
+) -> tf.data.Dataset:
+    """Which images the pieces of a share show, without end.
+
+    Returns:
+        A data set of `index` and `seed`, a row each; `seen`, a row each, how many
+        different images this share was asked for before the step; and `place`, the
+        scalar place of the first row in its unit.
+    """
+    per_epoch = steps_per_epoch(source, batch_size)
+    pieces = cut.rows // cut.piece
+
+    def draw(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        step = number // pieces
+        epoch = step // per_epoch
+        key = tf.random.stateless_uniform(
+            [2], [seed, epoch], minval=None, maxval=None, dtype=tf.int32
+        )
+        row = cut.first + (number % pieces) * cut.piece
+        first = (step % per_epoch) * batch_size + row
+        position = tf.range(first, first + cut.piece)
+        index = tf.random.experimental.index_shuffle(position, key, source.count - 1)
+        index = tf.ensure_shape(index, [cut.piece])
+        # One seed per example: from the run, the epoch and the image.
+        seeds = tf.stack(
+            [tf.fill([cut.piece], key[0]), tf.cast(index, tf.int32) ^ key[1]], axis=1
+        )
+        rows = (step - start_step) * cut.rows
+        seen = tf.where(rows < per_epoch * batch_size, rows, source.count)
+        return {
+            "index": index,
+            "seed": seeds,
+            "seen": tf.fill([cut.piece], seen),
+            "place": tf.cast(row % cut.unit, tf.int32),
+        }
+
+    numbers = tf.data.Dataset.range(start_step * pieces, np.iinfo(np.int64).max)
+    return numbers.map(draw, num_parallel_calls=1)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -121,16 +153,21 @@ def _rendered(
     source: Source,
     views: Views,
     partners: Prepared | None,
-    index: tf.Tensor,
-    seeds: tf.Tensor,
+    cut: Cut,
+    rows: dict[str, tf.Tensor],
 ) -> dict[str, Any]:
-    """A batch of images that are read at once."""
-    batch = {"views": views(source.read(index), seeds), "index": index, "seed": seeds}
+    """A piece of images that are read at once."""
+    index, seeds = rows["index"], rows["seed"]
+
+    def shown(chosen: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return units.computed(views, cut, rows["place"], source.read(chosen), seeds)
+
+    batch = {"views": shown(index), "index": index, "seed": seeds}
     if partners is None:
         return batch
     partner = partners.choose(index, seeds)
     # Of both sets of views half is unused, and is never computed.
-    theirs = views(source.read(partner), seeds)
+    theirs = shown(partner)
     return {**batch, "views": (*batch["views"][:1], *theirs[1:]), "partner": partner}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_ssl.core import (
+    cluster,
     config,
     console,
     distribute,
@@ -17,7 +18,8 @@ from keras_ssl.core import (
 from keras_ssl.core import (
     precision as precisions,
 )
-from keras_ssl.runs import export, plan_text
+from keras_ssl.core.meeting import Meeting
+from keras_ssl.runs import export, plan_text, records
 from keras_ssl.runs import plan as planning
 from keras_ssl.runs.records import Launch
 
@@ -35,6 +37,7 @@ def train(
     data_dir: str | None = None,
     init_from: str | None = None,
     plan: bool = False,
+    worker_timeout: float = 300.0,
 ) -> int:
     """Trains as configured, exports the encoder, and says what came out.
 
@@ -52,18 +55,21 @@ def train(
         init_from: A run or an export whose encoder weights to start from.
         plan: Trains nothing and writes nothing, but says what the run would be and
             take.
+        worker_timeout: Seconds to wait for a worker that does not arrive, or is silent.
 
     Returns:
         The exit status: 0, or 2 for a plan with problems.
 
     Raises:
         ValueError: If anything that was said does not fit.
+        ConnectionError: If a worker does not arrive or is lost.
     """
     load_parts(plugins)
     config.parse(files, bindings)
+    if cpu_devices != 1 and strategy == "tpu":
+        raise ValueError("cpu_devices is for trying replicas on a CPU, not for a TPU.")
     if cpu_devices != 1:
         distribute.virtual_cpus(cpu_devices)
-    scope = distribute.make_strategy(strategy, tpu=tpu)
     choice = precisions.choose(precision)
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must be in [0, 2**31), got {seed}.")
@@ -72,17 +78,37 @@ def train(
     launch = Launch(folder, data_dir, seed, choice.policy, tuple(plugins), init_from)
     if plan:
         launch = dataclasses.replace(launch, instead=planning.plan)
-    with scope.scope():
-        console.say(f"{folder}: {', '.join(files)}, {distribute.devices()}, {choice}")
-        record = config.call("train", launch=launch)
-        chief = distribute.is_chief()
-    if plan:
-        if chief:
+    with _meeting(strategy, worker_timeout, plan) as meeting:
+        launch = dataclasses.replace(launch, meeting=meeting)
+        if meeting.count > 1:
+            meeting.same({**records.facts(launch), "cpu_devices": cpu_devices})
+        scope = distribute.make_strategy(strategy, tpu=tpu)
+        with scope.scope():
+            who = f"{distribute.devices()}, {choice}"
+            console.say(f"{folder}: {', '.join(files)}, {who}")
+            record = config.call("train", launch=launch)
+            chief = distribute.is_chief()
+        if plan:
             console.write(plan_text.text(record))
-        return 2 if record["problems"] else 0
-    if chief:
-        _report(folder, record)
+            return 2 if record["problems"] else 0
+        if chief:
+            _report(folder, record)
     return 0
+
+
+def _meeting(strategy: str, timeout: float, plan: bool) -> Meeting:
+    """The workers that share the run; this process alone but under `multiworker`."""
+    if strategy != "multiworker":
+        return Meeting(timeout=timeout)
+    workers = cluster.read()
+    if plan and len(workers.addresses) > 1:
+        raise ValueError(
+            "A plan is made by one process. Leave out --strategy=multiworker, or take "
+            "--strategy=mirrored --cpu_devices=N for its replicas."
+        )
+    if workers.index:
+        console.speak_as(workers.names[workers.index])
+    return Meeting(workers, timeout)
 
 
 def load_parts(plugins: Sequence[str] = ()) -> None:

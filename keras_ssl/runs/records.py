@@ -13,6 +13,7 @@ import keras
 
 import keras_ssl
 from keras_ssl.core import config, distribute, registry, run_dir, usage
+from keras_ssl.core.meeting import Meeting
 from keras_ssl.core.tracing import named_variables, prefix_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Launch:
         plugins: Modules that were loaded beside the project's own.
         init_from: A run or an export whose encoder weights to start from.
         instead: What to call with the recipe's parts in place of training.
+        meeting: The workers that share the run; one by default.
     """
 
     run_dir: pathlib.Path
@@ -47,6 +49,20 @@ class Launch:
     plugins: tuple[str, ...] = ()
     init_from: str | None = None
     instead: Callable[..., dict[str, Any]] | None = None
+    meeting: Meeting = dataclasses.field(default_factory=Meeting)
+
+
+def facts(launch: Launch) -> dict[str, Any]:
+    """What the workers of a run must have in common before it begins."""
+    return {
+        **config.table(config.texts()[0]),
+        "the seed": launch.seed,
+        "the precision": launch.precision,
+        "the version of python": platform.python_version(),
+        "the commit": _commit(),
+        **{f"the version of {k}": v for k, v in _versions().items()},
+        "the version of keras_ssl": keras_ssl.__version__,
+    }
 
 
 def check_directory(launch: Launch) -> None:
@@ -96,7 +112,8 @@ class Record:
         batch_size: int,
     ) -> None:
         self.directory = launch.run_dir
-        self.unreadable = source.unreadable
+        self.meeting, self.unreadable = launch.meeting, source.unreadable
+        self.elsewhere: set[int] = set()
         encoder = method.product
         self.content: dict[str, Any] = {
             "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
@@ -143,8 +160,9 @@ class Record:
         self.content["resumed"] = before.get("resumed", 0) + int(resumes)
         # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
         self.content["resumed_at"] = before.get("resumed_at", []) + [step] * resumes
-        for name in (run_dir.METRICS, run_dir.EVALUATIONS):
-            run_dir.keep_lines_before(self.directory / name, step)
+        if distribute.is_chief():
+            for name in (run_dir.METRICS, run_dir.EVALUATIONS):
+                run_dir.keep_lines_before(self.directory / name, step)
         self._write("running")
 
     @contextlib.contextmanager
@@ -167,6 +185,9 @@ class Record:
         seconds: float,
     ) -> dict[str, Any]:
         """Notes what came out; returns the contents of run.json."""
+        # Each worker knows of those that it was to read.
+        places = sorted(self.unreadable.places)
+        self.elsewhere.update(*self.meeting.everyone("unreadable", places))
         trained = logger.training_seconds
         spent = evaluation.seconds if evaluation is not None else 0.0
         self.content |= {
@@ -189,7 +210,8 @@ class Record:
         if not distribute.is_chief():
             return
         self.content["status"] = status
-        self.content["data"]["unreadable"] = self.unreadable.count
+        found = self.elsewhere.union(self.unreadable.places)
+        self.content["data"]["unreadable"] = len(found)
         self.directory.mkdir(parents=True, exist_ok=True)
         bound, used = config.texts()
         run_dir.write_text(self.directory / run_dir.CONFIG, bound)

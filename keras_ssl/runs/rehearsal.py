@@ -1,6 +1,7 @@
 """A few steps of a run, timed: as they will be, without waiting, and data alone."""
 
 import dataclasses
+import functools
 import math
 import tempfile
 import time
@@ -63,7 +64,7 @@ def train(method: Method, batches: Batches, start: int) -> Rehearsal:
         Times of a step and of compiling it.
     """
     strategy = method.distribute_strategy
-    iterator = iter(strategy.experimental_distribute_dataset(batches(start)))
+    iterator = iter(distribute.batches(functools.partial(batches, start), strategy))
     execute = method.make_train_function()
     each = method.steps_per_execution
 
@@ -91,7 +92,8 @@ def compare(rehearsal: Rehearsal, method: Method, batches: Batches, start: int) 
         start: Step to start from.
     """
     strategy = method.distribute_strategy
-    fixed = next(iter(strategy.experimental_distribute_dataset(batches(start))))
+    shared = distribute.batches(functools.partial(batches, start), strategy)
+    fixed = next(iter(shared))
 
     @tf.function(autograph=False)
     def step(batch: Any) -> tf.Tensor:

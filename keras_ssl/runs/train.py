@@ -12,7 +12,7 @@ from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
 from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
-from keras_ssl.callbacks.pictures import draw_curves, draw_views
+from keras_ssl.callbacks.pictures import draw_views
 from keras_ssl.callbacks.recorder import Recorder
 from keras_ssl.core import checks, config, console, distribute, run_dir
 from keras_ssl.core.registry import register
@@ -140,6 +140,7 @@ def train(
 
     saver = checkpoint or Checkpoint()
     start = saver.open(launch.run_dir / run_dir.CHECKPOINTS, method)
+    meet(launch, source, saver, start)
     record = records.Record(launch, method, source, size, clock, batch_size)
     record.content["resolved"] = resolved.show(
         method, clock, value, learning_rate_scale, batch_size, accumulate
@@ -162,6 +163,8 @@ def train(
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
+            # Of what is done already the chief's file tells, which it may be writing.
+            scored.results = launch.meeting.everyone("scores", scored.results)[0]
             scored.begin()
             # After the save: a stop while scoring must not cost the epoch.
             hooks.append(scored)
@@ -177,9 +180,26 @@ def train(
         saver.save()
         if scored is not None:
             scored.finish()
-            draw_curves(launch.run_dir)
     logger.writer.flush()
     return record.end(saver, logger, scored, time.perf_counter() - begun)
+
+
+def meet(launch: Launch, source: sources.Source, saver: Checkpoint, start: int) -> None:
+    """Refuses to go on if the workers of a run see other files than the chief does.
+
+    Raises:
+        ValueError: If their data or the checkpoints they resume from differ.
+    """
+    if launch.meeting.count > 1:
+        launch.meeting.same(
+            {
+                "the step to go on from": start,
+                "the digest of its weights": saver.digest()[:16],
+                "the number of images": source.count,
+                "the fingerprint of the data": source.fingerprint(),
+                "the number of devices": distribute.replicas() / launch.meeting.count,
+            }
+        )
 
 
 def _open(
@@ -196,7 +216,7 @@ def _open(
 
 def _fit(
     method: Method,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: Callable[..., tf.data.Dataset],
     epochs: int,
     clock: schedules.Clock,
     start: int,
@@ -212,7 +232,7 @@ def _fit(
     for first, last, steps in parts:
         if first < last:
             method.fit(
-                strategy.experimental_distribute_dataset(batches(start)),
+                distribute.batches(functools.partial(batches, start), strategy),
                 initial_epoch=first,
                 epochs=last,
                 steps_per_epoch=steps,

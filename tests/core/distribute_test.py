@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl import losses
-from keras_ssl.core import distribute
+from keras_ssl.core import distribute, tpus
 
 TWO_REPLICAS = """
 import json
@@ -57,10 +58,18 @@ def step(x, w):
         "normed": norm(x, training=True),
     }
 
+def rows_of_eight(share):
+    cut = share.cut(8, 64)
+    rows = tf.data.Dataset.range(10).flat_map(lambda step: tf.data.Dataset.range(
+        8 * step + cut.first, 8 * step + cut.first + cut.rows))
+    return rows.batch(cut.local, drop_remainder=True)
+
 with strategy.scope():
     norm = BatchNorm()
     norm.build((None, 2))
     found = strategy.run(tf.function(step), args=(spread(x), spread(w)))
+    iterator = iter(distribute.batches(rows_of_eight, strategy))
+    found |= {"batch": next(iterator), "next_batch": next(iterator)}
     outside = {
         "replicas": distribute.replicas(),
         "local": distribute.local_batch_size(8),
@@ -98,6 +107,11 @@ def test_gather_joins_replicas_in_order(two):
     both = two["x"].reshape(6, 2)
     close(two["gathered"], [both, both])
     np.testing.assert_array_equal(two["first"], [0, 3])
+
+
+def test_replicas_see_the_rows_of_a_batch_in_their_order(two):
+    np.testing.assert_array_equal(two["batch"], [[0, 1, 2, 3], [4, 5, 6, 7]])
+    np.testing.assert_array_equal(two["next_batch"], [[8, 9, 10, 11], [12, 13, 14, 15]])
 
 
 def test_gather_sends_back_the_sum_of_all_losses(two):
@@ -228,3 +242,54 @@ def test_time_spent_waiting_for_data_is_counted():
     function(iterator)
     function(iterator)
     assert 0.1 <= model.seconds_waiting < 5
+
+
+def refused_port():
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return held.getsockname()[1]
+
+
+def test_tpus_that_are_not_there(monkeypatch):
+    # Nobody answers where Google's machines are told their names.
+    monkeypatch.setattr(tpus, "_METADATA", ("127.0.0.1", refused_port()))
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    begun = time.monotonic()
+    for name, words in (
+        ("nosuch", r"No TPU 'nosuch': 127.* does not answer \(Connection refused\)"),
+        ("", "No TPU '': TensorFlow sees none at this machine"),
+        (f"grpc://127.0.0.1:{refused_port()}", "Check the address, and that the TPU"),
+        ("grpc://host", r"an address is written grpc://host:port\."),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            distribute.make_strategy("tpu", name)
+        assert "\n" not in str(caught.value)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_tpu_that_tensorflow_refuses(monkeypatch):
+    def refuse(name):
+        raise RuntimeError(f"no {name}\n  a long story")
+
+    monkeypatch.setattr(tpus, "_unreachable", lambda name: "")
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", refuse)
+    with pytest.raises(ValueError, match=r"^No TPU 'a': no a$"):
+        distribute.make_strategy("tpu", "a")
+    with pytest.raises(ValueError, match="tpu='a' needs the strategy tpu, got 'one'"):
+        distribute.make_strategy("one", "a")
+
+
+def test_virtual_cpus_beside_gpus(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * 2)
+    with pytest.raises(
+        ValueError, match=r"cpu_devices=2 .* there are 2\. Leave it out"
+    ):
+        distribute.virtual_cpus(2)
+
+
+def test_several_workers_need_to_be_named(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="multiworker needs the environment variable"):
+        distribute.make_strategy("multiworker")
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(ValueError, match="TF_CONFIG is not JSON"):
+        distribute.make_strategy("multiworker")

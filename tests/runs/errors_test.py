@@ -56,6 +56,38 @@ def test_binding(tmp_path, binding, words):
         assert word in text
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (None, ["needs the environment variable TF_CONFIG", "is not set"]),
+        ("{", ["TF_CONFIG is not JSON"]),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            ["is worker 1; its cluster has 1 of them"],
+        ),
+    ],
+)
+def test_workers_that_are_not_named(tmp_path, monkeypatch, config, words):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    text = said(tmp_path, strategy="multiworker")
+    for word in words:
+        assert word in text
+
+
+def test_strategies_that_cannot_be(tmp_path, monkeypatch):
+    assert "Unknown strategy 'two'" in said(tmp_path, strategy="two")
+    assert "not for a TPU" in said(tmp_path, strategy="tpu", cpu_devices=2)
+    assert "tpu='a' needs the strategy tpu" in said(tmp_path, tpu="a")
+    assert "worker_timeout must be positive" in said(tmp_path, worker_timeout=0)
+    task = '"task": {"type": "worker", "index": 0}'
+    two = f'{{"cluster": {{"worker": ["a:1", "b:1"]}}, {task}}}'
+    monkeypatch.setenv("TF_CONFIG", two)
+    text = said(tmp_path, strategy="multiworker", plan=True)
+    assert "A plan is made by one process" in text
+
+
 def test_missing_recipe(tmp_path):
     text = said(tmp_path, files=["methods/simcrl.gin"])
     assert "Did you mean 'methods/simclr.gin'" in text
