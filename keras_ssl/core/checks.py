@@ -24,6 +24,16 @@ def not_negative(**numbers_by_name: Any) -> None:
             raise ValueError(f"{name} must not be negative, got {value}.")
 
 
+def columns(**numbers_by_name: Any) -> None:
+    """Raises ValueError if a number of columns is neither None nor a positive int."""
+    for name, value in numbers_by_name.items():
+        if value is not None and not (type(value) is int and value > 0):
+            raise ValueError(
+                f"{name} must be a positive number of columns, or None for all at "
+                f"once; got {value!r}."
+            )
+
+
 def share(**numbers_by_name: Any) -> None:
     """Raises ValueError if a number is not in [0, 1]."""
     for name, value in numbers_by_name.items():

@@ -1,5 +1,6 @@
 """How much of the machine a run took."""
 
+import pathlib
 import sys
 
 import tensorflow as tf
@@ -25,3 +26,13 @@ def peak_memory() -> dict[str, int]:
         name = device.name.rpartition("device:")[-1]
         found[name] = tf.config.experimental.get_memory_info(name)["peak"]
     return found
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now; its most so far if not known."""
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text("ascii").splitlines()
+    except OSError:  # Only Linux has it.
+        return peak_memory().get("process", 0)
+    found = next(line for line in lines if line.startswith("VmRSS:"))
+    return int(found.split()[1]) * 1024

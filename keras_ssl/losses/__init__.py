@@ -1,7 +1,11 @@
 """Floor 1: pure loss functions, no state; this module is the public list."""
 
-from keras_ssl.losses.contrastive import nt_xent, nt_xent_accuracy
-from keras_ssl.losses.in_batch import moco_v3
+from keras_ssl.losses.contrastive import (
+    nt_xent,
+    nt_xent_accuracy,
+    nt_xent_with_accuracy,
+)
+from keras_ssl.losses.in_batch import moco_v3, moco_v3_with_accuracy
 from keras_ssl.losses.margin import contrastive_pair, pair_distances
 from keras_ssl.losses.masked import mae, patch_statistics
 from keras_ssl.losses.noise import nce
@@ -15,7 +19,14 @@ from keras_ssl.losses.prototypes import (
     swav,
     swav_multicrop,
 )
-from keras_ssl.losses.queued import densecl, info_nce, info_nce_accuracy, nnclr, ressl
+from keras_ssl.losses.queued import (
+    densecl,
+    info_nce,
+    info_nce_accuracy,
+    info_nce_with_accuracy,
+    nnclr,
+    ressl,
+)
 from keras_ssl.losses.redundancy import (
     barlow_twins,
     correlation_loss,
@@ -54,14 +65,17 @@ __all__ = [
     "ibot_patch",
     "info_nce",
     "info_nce_accuracy",
+    "info_nce_with_accuracy",
     "koleo",
     "mae",
     "moco_v3",
+    "moco_v3_with_accuracy",
     "msn",
     "nce",
     "nnclr",
     "nt_xent",
     "nt_xent_accuracy",
+    "nt_xent_with_accuracy",
     "pair_distances",
     "patch_statistics",
     "prototype_usage",

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import distribute
+from keras_ssl.losses import streamed
 
 
 def unit(x: tf.Tensor) -> tf.Tensor:
@@ -38,28 +39,36 @@ def centred(x: tf.Tensor) -> tf.Tensor:
     return x - distribute.mean(tf.reduce_mean(x, axis=0, keepdims=True))
 
 
-def in_batch(queries: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Compares each local query with the keys of the global batch.
+def in_batch(
+    queries: tf.Tensor,
+    keys: tf.Tensor,
+    chunk: int | None = None,
+    nearest: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Tells each local query's key from those of the global batch.
 
     Args:
-        queries: `(n, d)` float32.
+        queries: `(n, d)` float32, divided by the temperature.
         keys: `(n, d)` float32, aligned with `queries`.
+        chunk: Keys at a time; None for all.
+        nearest: Whether to find out which queries are nearest to their own key.
 
     Returns:
-        `(n, replicas * n)` dot products and, `(n,)` int32, each row's own key.
+        `(n,)` cross entropies and, with `nearest`, `(n,)` bools.
     """
-    logits = tf.matmul(queries, distribute.gather(keys), transpose_b=True)
-    return logits, numbers(queries)
-
-
-def matching(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Mean cross entropy of `(n, k)` logits whose right columns are `labels`."""
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    right = numbers(queries)
+    found = streamed.compare(
+        queries, distribute.gather(keys), right, chunk=chunk, nearest=nearest
     )
+    hits = found["nearest"] == right if nearest else None
+    return found["log_sum"] - found["own"], hits
 
 
-def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Share of rows whose largest logit is the right one, without gradient."""
-    nearest = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    return tf.reduce_mean(tf.cast(nearest == labels, tf.float32))
+def log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Logarithm of the sum of two sums, given by their logarithms."""
+    return tf.maximum(a, b) + tf.nn.softplus(-tf.abs(a - b))
+
+
+def share(hits: tf.Tensor) -> tf.Tensor:
+    """Share of `hits` that are true, a scalar float32."""
+    return tf.reduce_mean(tf.cast(hits, tf.float32))

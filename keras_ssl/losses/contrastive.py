@@ -3,10 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import checks, distribute
-from keras_ssl.losses import _rows
-
-# Finite, so that a row's gradient stays finite; exp(-1e9) is 0 in float32.
-_EXCLUDED = -1e9
+from keras_ssl.losses import _rows, streamed
 
 
 def nt_xent(
@@ -14,6 +11,7 @@ def nt_xent(
     z2: tf.Tensor,
     temperature: float = 0.1,
     negative_keys: tf.Tensor | None = None,
+    chunk: int | None = None,
 ) -> tf.Tensor:
     """Normalised-temperature cross entropy between two views (SimCLR, eq. 1).
 
@@ -26,22 +24,25 @@ def nt_xent(
         temperature: Positive divisor of the cosine logits. Lower is sharper.
         negative_keys: `(k, d)` further negatives of every row, such as a queue
             (SimCLRv2), rows of length 1; no gradient flows to them.
+        chunk: Candidates that the rows are compared with at a time, so that no more
+            than `2 * n * chunk` logits are held; None for all at once.
 
     Returns:
         Scalar: mean over the `2 * n` local rows, each against all
         `2 * replicas * n - 1` candidates, and the `k`.
 
     Raises:
-        ValueError: If `temperature` is not positive or the shapes differ.
+        ValueError: If `temperature` or `chunk` is not positive or the shapes differ.
     """
-    logits, positives = _nt_xent_logits(z1, z2, temperature, negative_keys)
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(positives, logits)
-    )
+    losses, _ = _nt_xent(z1, z2, temperature, negative_keys, chunk, accuracy=False)
+    return tf.reduce_mean(losses)
 
 
 def nt_xent_accuracy(
-    z1: tf.Tensor, z2: tf.Tensor, negative_keys: tf.Tensor | None = None
+    z1: tf.Tensor,
+    z2: tf.Tensor,
+    negative_keys: tf.Tensor | None = None,
+    chunk: int | None = None,
 ) -> tf.Tensor:
     """Share of rows whose nearest candidate is the other view of the same image.
 
@@ -49,26 +50,53 @@ def nt_xent_accuracy(
         z1: `(n, d)` projections of the first view, one row per image.
         z2: `(n, d)` projections of the second view, aligned with `z1`.
         negative_keys: As for `nt_xent`.
+        chunk: As for `nt_xent`.
 
     Returns:
-        Scalar in [0, 1], over the `2 * n` local rows; chance is one in
-        `2 * replicas * n - 1`, plus the number of `negative_keys`.
+        Scalar in [0, 1], over the `2 * n` local rows, without gradient; chance is one
+        in `2 * replicas * n - 1`, plus the number of `negative_keys`.
+
+    Raises:
+        ValueError: If the shapes differ or `chunk` is not positive.
     """
-    logits, positives = _nt_xent_logits(z1, z2, 1.0, negative_keys)
-    nearest = tf.argmax(logits, axis=1, output_type=tf.int32)
-    return tf.reduce_mean(tf.cast(nearest == positives, tf.float32))
+    return _rows.share(_nt_xent(z1, z2, 1.0, negative_keys, chunk, accuracy=True)[1])
 
 
-def _nt_xent_logits(
+def nt_xent_with_accuracy(
+    z1: tf.Tensor,
+    z2: tf.Tensor,
+    temperature: float = 0.1,
+    negative_keys: tf.Tensor | None = None,
+    chunk: int | None = None,
+) -> dict[str, tf.Tensor]:
+    """`nt_xent` and `nt_xent_accuracy` from the same logits, which are made once.
+
+    Args:
+        z1: `(n, d)` projections of the first view, one row per image.
+        z2: `(n, d)` projections of the second view, aligned with `z1`.
+        temperature: Positive divisor of the cosine logits. Lower is sharper.
+        negative_keys: As for `nt_xent`.
+        chunk: As for `nt_xent`.
+
+    Returns:
+        Scalars `loss` and, without gradient, `accuracy`.
+
+    Raises:
+        ValueError: If `temperature` or `chunk` is not positive or the shapes differ.
+    """
+    losses, hits = _nt_xent(z1, z2, temperature, negative_keys, chunk, accuracy=True)
+    return {"loss": tf.reduce_mean(losses), "accuracy": _rows.share(hits)}
+
+
+def _nt_xent(
     z1: tf.Tensor,
     z2: tf.Tensor,
     temperature: float,
     negative_keys: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """`(2n, 2N)` logits of local rows against all, and where the positives stand.
-
-    Further negatives stand behind them.
-    """
+    chunk: int | None,
+    accuracy: bool,
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """`(2n,)` each: cross entropies, and whether the nearest candidate is right."""
     checks.positive(temperature=temperature)
     checks.same_shape(z1=z1, z2=z2)
     z1, z2 = _rows.unit(z1), _rows.unit(z2)
@@ -76,16 +104,26 @@ def _nt_xent_logits(
     both = distribute.gather(tf.stack([z1, z2], axis=1))
     count = tf.shape(both)[0]
     candidates = tf.concat([both[:, 0], both[:, 1]], axis=0)
-    rows = tf.concat([z1, z2], axis=0)
-    logits = tf.matmul(rows, candidates, transpose_b=True)
+    # Rows are narrow: dividing the logits would copy them.
+    rows = tf.concat([z1, z2], axis=0) / temperature
     mine = _rows.numbers(z1)
-    itself = tf.concat([mine, mine + count], axis=0)
-    positives = tf.concat([mine + count, mine], axis=0)
-    excluded = tf.one_hot(itself, 2 * count, on_value=_EXCLUDED, off_value=0.0)
-    logits = logits / temperature + excluded
+    right = tf.concat([mine + count, mine], axis=0)
+    found = streamed.compare(
+        rows,
+        candidates,
+        right,
+        excluded=tf.concat([mine, mine + count], axis=0),
+        chunk=chunk,
+        nearest=accuracy,
+    )
+    hits = found["nearest"] == right if accuracy else None
+    log_sum = found["log_sum"]
     if negative_keys is not None:
         checks.rank(2, negative_keys=negative_keys)
         checks.same_width(z1=z1, negative_keys=negative_keys)
-        others = tf.matmul(rows, _rows.constant(negative_keys), transpose_b=True)
-        logits = tf.concat([logits, others / temperature], axis=1)
-    return logits, positives
+        keys = _rows.constant(negative_keys)
+        others = streamed.compare(rows, keys, chunk=chunk, fixed=True)
+        log_sum = _rows.log_add(log_sum, others["log_sum"])
+        if hits is not None:
+            hits &= found["largest"] >= others["largest"]
+    return log_sum - found["own"], hits

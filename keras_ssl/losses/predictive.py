@@ -3,9 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import distribute
-
-# Finite, so that a row's gradient stays finite; exp(-1e9) is 0 in float32.
-_EXCLUDED = -1e9
+from keras_ssl.losses import streamed
 
 
 def cpc_info_nce(
@@ -76,6 +74,6 @@ def _rows(
     if valid is None:
         return logits, positives, tf.fill([rows], 1.0 / tf.cast(rows, tf.float32))
     valid = tf.cast(valid, tf.float32)
-    logits += (1.0 - distribute.gather(valid)) * _EXCLUDED
+    logits += (1.0 - distribute.gather(valid)) * streamed.EXCLUDED
     count = distribute.mean(tf.reduce_sum(valid))
     return logits, positives, valid / tf.maximum(count, 1e-6)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import checks
-from keras_ssl.losses import _rows
+from keras_ssl.losses import _rows, streamed
 
 
 def info_nce(
@@ -11,6 +11,7 @@ def info_nce(
     positive_key: tf.Tensor,
     negative_keys: tf.Tensor,
     temperature: float = 0.07,
+    chunk: int | None = None,
 ) -> tf.Tensor:
     """Tells a query's key from those of a queue (MoCo, eq. 1).
 
@@ -22,20 +23,25 @@ def info_nce(
             `query`; no gradient flows to them.
         negative_keys: `(k, d)` queue of rows of length 1; no gradient either.
         temperature: Positive divisor of the cosine logits. Lower is sharper.
+        chunk: Keys of the queue that the queries are compared with at a time, so that
+            no more than `n * chunk` logits are held; None for all at once.
 
     Returns:
         Scalar: the mean over the `n` local rows; `log(k + 1)` is chance.
 
     Raises:
-        ValueError: If the shapes do not fit or `temperature` is not positive.
+        ValueError: If the shapes do not fit or `temperature` or `chunk` is not
+            positive.
     """
-    checks.positive(temperature=temperature)
-    logits = _info_nce_logits(query, positive_key, negative_keys)
-    return _first_wins(logits / temperature)
+    given = (query, positive_key, negative_keys)
+    return info_nce_with_accuracy(*given, temperature, chunk)["loss"]
 
 
 def info_nce_accuracy(
-    query: tf.Tensor, positive_key: tf.Tensor, negative_keys: tf.Tensor
+    query: tf.Tensor,
+    positive_key: tf.Tensor,
+    negative_keys: tf.Tensor,
+    chunk: int | None = None,
 ) -> tf.Tensor:
     """Share of queries nearer to their key than to any of the queue.
 
@@ -43,16 +49,46 @@ def info_nce_accuracy(
         query: As for `info_nce`.
         positive_key: As for `info_nce`.
         negative_keys: As for `info_nce`.
+        chunk: As for `info_nce`.
 
     Returns:
         Scalar in [0, 1] over the local rows, without gradient; chance is one in
         `k + 1`.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If the shapes do not fit or `chunk` is not positive.
     """
-    logits = _info_nce_logits(query, positive_key, negative_keys)
-    return _rows.accuracy(logits, tf.zeros(tf.shape(logits)[:-1], tf.int32))
+    given = (query, positive_key, negative_keys)
+    return info_nce_with_accuracy(*given, 1.0, chunk)["accuracy"]
+
+
+def info_nce_with_accuracy(
+    query: tf.Tensor,
+    positive_key: tf.Tensor,
+    negative_keys: tf.Tensor,
+    temperature: float = 0.07,
+    chunk: int | None = None,
+) -> dict[str, tf.Tensor]:
+    """`info_nce` and `info_nce_accuracy` from the same logits, which are made once.
+
+    Args:
+        query: As for `info_nce`.
+        positive_key: As for `info_nce`.
+        negative_keys: As for `info_nce`.
+        temperature: Positive divisor of the cosine logits. Lower is sharper.
+        chunk: As for `info_nce`.
+
+    Returns:
+        Scalars `loss` and, without gradient, `accuracy`.
+
+    Raises:
+        ValueError: If the shapes do not fit or `temperature` or `chunk` is not
+            positive.
+    """
+    checks.positive(temperature=temperature)
+    checks.rank(2, query=query)
+    checks.same_shape(query=query, positive_key=positive_key)
+    return _against(query, positive_key, negative_keys, temperature, chunk)
 
 
 def densecl(
@@ -91,7 +127,8 @@ def densecl(
     near = tf.einsum("nsc,ntc->nst", _rows.unit(q_backbone), _rows.unit(k_backbone))
     match = tf.argmax(near, axis=-1, output_type=tf.int32)
     keys = tf.gather(tf.stop_gradient(k_grid), match, batch_dims=1)
-    return _first_wins(_logits(q_grid, keys, negative_keys) / temperature)
+    rows = [tf.reshape(x, [-1, x.shape[-1]]) for x in (q_grid, keys)]
+    return _against(*rows, negative_keys, temperature)["loss"]
 
 
 def nnclr(
@@ -126,8 +163,8 @@ def nnclr(
     queue = _rows.constant(queue)
     near = tf.matmul(_rows.unit(projections), queue, transpose_b=True)
     neighbours = tf.gather(queue, tf.argmax(near, axis=-1, output_type=tf.int32))
-    logits, labels = _rows.in_batch(neighbours, _rows.unit(predictions))
-    return _rows.matching(logits / temperature, labels)
+    losses, _ = _rows.in_batch(neighbours / temperature, _rows.unit(predictions))
+    return tf.reduce_mean(losses)
 
 
 def ressl(
@@ -163,35 +200,33 @@ def ressl(
     checks.same_shape(query=query, key=key)
     checks.same_width(query=query, queue=queue)
     queue = _rows.constant(queue)
-    key = tf.stop_gradient(_rows.unit(key))
-    student = tf.matmul(_rows.unit(query), queue, transpose_b=True)
-    teacher = tf.matmul(key, queue, transpose_b=True)
+    key = tf.stop_gradient(_rows.unit(key)) / teacher_temperature
+    student = _rows.unit(query) / student_temperature
     return tf.reduce_mean(
         tf.nn.softmax_cross_entropy_with_logits(
-            tf.nn.softmax(teacher / teacher_temperature),
-            student / student_temperature,
+            tf.nn.softmax(tf.matmul(key, queue, transpose_b=True)),
+            tf.matmul(student, queue, transpose_b=True),
         )
     )
 
 
-def _info_nce_logits(
-    query: tf.Tensor, positive_key: tf.Tensor, negative_keys: tf.Tensor
-) -> tf.Tensor:
-    """`(n, 1 + k)` cosines, that of the right key first."""
-    checks.rank(2, query=query)
-    checks.same_shape(query=query, positive_key=positive_key)
-    return _logits(query, tf.stop_gradient(positive_key), negative_keys)
-
-
-def _logits(query: tf.Tensor, key: tf.Tensor, negative_keys: tf.Tensor) -> tf.Tensor:
-    """`(..., 1 + k)` cosines of `(..., d)` queries, that of the right key first."""
+def _against(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    negative_keys: tf.Tensor,
+    temperature: float,
+    chunk: int | None = None,
+) -> dict[str, tf.Tensor]:
+    """Loss and accuracy of `(n, d)` queries whose keys are told from a queue's."""
     checks.rank(2, negative_keys=negative_keys)
     checks.same_width(query=query, negative_keys=negative_keys)
-    query = _rows.unit(query)
-    right = tf.reduce_sum(query * _rows.unit(key), axis=-1, keepdims=True)
-    others = tf.einsum("...d,kd->...k", query, _rows.constant(negative_keys))
-    return tf.concat([right, others], axis=-1)
-
-
-def _first_wins(logits: tf.Tensor) -> tf.Tensor:
-    return _rows.matching(logits, tf.zeros(tf.shape(logits)[:-1], tf.int32))
+    # Rows are narrow: dividing the logits would copy them.
+    query = _rows.unit(query) / temperature
+    right = tf.reduce_sum(query * _rows.unit(tf.stop_gradient(key)), axis=-1)
+    others = streamed.compare(
+        query, _rows.constant(negative_keys), chunk=chunk, fixed=True
+    )
+    return {
+        "loss": tf.reduce_mean(tf.nn.softplus(others["log_sum"] - right)),
+        "accuracy": _rows.share(right >= others["largest"]),
+    }

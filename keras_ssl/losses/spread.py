@@ -3,10 +3,7 @@
 import tensorflow as tf
 
 from keras_ssl.core import checks, distribute
-from keras_ssl.losses import _rows
-
-# Below any cosine, so that a row is not its own neighbour.
-_EXCLUDED = -4.0
+from keras_ssl.losses import _rows, streamed
 
 
 def koleo(features: tf.Tensor, eps: float = 1e-8) -> tf.Tensor:
@@ -30,8 +27,8 @@ def koleo(features: tf.Tensor, eps: float = 1e-8) -> tf.Tensor:
     _rows.at_least(2, features)
     x = _rows.unit(features)
     everyone = distribute.gather(x)
-    near = tf.matmul(x, everyone, transpose_b=True)
-    itself = tf.one_hot(_rows.numbers(x), tf.shape(everyone)[0], on_value=_EXCLUDED)
-    index = tf.argmax(tf.stop_gradient(near) + itself, axis=-1)
+    near = tf.matmul(*map(tf.stop_gradient, (x, everyone)), transpose_b=True)
+    # So that a row is not its own neighbour.
+    index = tf.argmax(streamed.exclude(near, _rows.numbers(x)), axis=-1)
     difference = x - tf.gather(everyone, index) + eps
     return -tf.reduce_mean(tf.math.log(tf.norm(difference, axis=-1) + eps))

@@ -84,7 +84,8 @@ class DenseCL(Method):
     def objective(self, outputs: Outputs) -> Scalars:
         queries, keys = outputs["q_whole"], outputs["k_whole"]
         queue = self.queue(keys)
-        whole = losses.info_nce(queries, keys, queue, self.temperature)
+        found = losses.info_nce_with_accuracy(queries, keys, queue, self.temperature)
+        whole = found["loss"]
         dense = losses.densecl(
             outputs["q_grid"],
             outputs["k_grid"],
@@ -97,7 +98,7 @@ class DenseCL(Method):
             "loss": (1.0 - self.dense_share) * whole + self.dense_share * dense,
             "whole": whole,
             "dense": dense,
-            "accuracy": losses.info_nce_accuracy(queries, keys, queue),
+            "accuracy": found["accuracy"],
         }
 
     def remember(self, outputs: Outputs) -> None:

@@ -38,9 +38,11 @@ class MoCo(Method):
         splits: Groups of the batch with batch statistics of their own, so that they
             don't tell which key is whose; see `layers/split_statistics.py`. 1 for
             encoders without batch norm.
+        chunk: Keys of the queue that queries are compared with at a time, so that a
+            large one takes little memory in the loss; None for all at once.
 
     Raises:
-        ValueError: If `temperature` or `splits` is not positive.
+        ValueError: If `temperature`, `splits` or `chunk` is not positive.
     """
 
     num_views = 2
@@ -58,15 +60,18 @@ class MoCo(Method):
         temperature: float = 0.07,
         symmetric: bool = False,
         splits: int = 4,
+        chunk: int | None = None,
     ) -> None:
         super().__init__(encoder)
         checks.positive(temperature=temperature, splits=splits)
+        checks.columns(chunk=chunk)
         self.projector = projector
         self.queue = Queue(queue_size)
         self.target = Ema([encoder, projector], momentum)
         self.temperature = temperature
         self.symmetric = symmetric
         self.splits = splits
+        self.chunk = chunk
 
     def forward(self, batch: Batch) -> Outputs:
         first, second = batch["views"][:2]
@@ -80,10 +85,9 @@ class MoCo(Method):
         # `(n, d)` or, symmetric, both directions row by row: `(2 * n, d)`.
         queries, keys = _rows(outputs["queries"]), _rows(outputs["keys"])
         queue = self.queue(keys)
-        return {
-            "loss": losses.info_nce(queries, keys, queue, self.temperature),
-            "accuracy": losses.info_nce_accuracy(queries, keys, queue),
-        }
+        return losses.info_nce_with_accuracy(
+            queries, keys, queue, self.temperature, self.chunk
+        )
 
     def remember(self, outputs: Outputs) -> None:
         self.queue.push(tf.math.l2_normalize(_rows(outputs["keys"]), axis=-1))

@@ -25,9 +25,11 @@ class MoCoV3(Method):
         momentum: Schedule of the share that the target keeps at each step.
         temperature: Positive divisor of the cosine logits; also a factor of the loss,
             whose chance level is `4 * temperature * log(batch size)`.
+        chunk: Keys that queries are compared with at a time, so that a large global
+            batch takes little memory in the loss; None for all at once.
 
     Raises:
-        ValueError: If `temperature` is not positive.
+        ValueError: If `temperature` or `chunk` is not positive.
     """
 
     num_views = 2
@@ -43,13 +45,16 @@ class MoCoV3(Method):
         predictor: keras.layers.Layer,
         momentum: Schedule,
         temperature: float = 0.2,
+        chunk: int | None = None,
     ) -> None:
         super().__init__(encoder)
         checks.positive(temperature=temperature)
+        checks.columns(chunk=chunk)
         self.projector = projector
         self.predictor = predictor
         self.target = Ema([encoder, projector], momentum)
         self.temperature = temperature
+        self.chunk = chunk
 
     def forward(self, batch: Batch) -> Outputs:
         # A pass for each view, as the authors': each has its own batch statistics.
@@ -62,15 +67,11 @@ class MoCoV3(Method):
         }
 
     def objective(self, outputs: Outputs) -> Scalars:
-        views = {
-            name: tf.math.l2_normalize(outputs[name], axis=-1)
-            for name in ("q1", "q2", "k1", "k2")
-        }
-        return {
-            "loss": losses.moco_v3(**views, temperature=self.temperature),
-            # Of one direction; a sudden dip is how an unstable ViT shows.
-            "accuracy": losses.cpc_accuracy(views["q1"], views["k2"]),
-        }
+        views = {name: outputs[name] for name in ("q1", "q2", "k1", "k2")}
+        # The accuracy is of one direction; a sudden dip is how an unstable ViT shows.
+        return losses.moco_v3_with_accuracy(
+            **views, temperature=self.temperature, chunk=self.chunk
+        )
 
     def _predict(self, images: tf.Tensor) -> tf.Tensor:
         z = self.projector(self.encoder(images, training=True), training=True)

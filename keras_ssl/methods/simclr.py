@@ -17,9 +17,11 @@ class SimCLR(Method):
         encoder: Maps images to `(n, d)` features.
         projector: Maps features to the `(n, k)` space of the loss.
         temperature: Positive divisor of the cosine logits. Lower is sharper.
+        chunk: Candidates that rows are compared with at a time, so that a large global
+            batch takes little memory in the loss; None for all at once.
 
     Raises:
-        ValueError: If `temperature` is not positive.
+        ValueError: If `temperature` or `chunk` is not positive.
     """
 
     num_views = 2
@@ -33,11 +35,14 @@ class SimCLR(Method):
         encoder: keras.Model,
         projector: keras.layers.Layer,
         temperature: float = 0.1,
+        chunk: int | None = None,
     ) -> None:
         super().__init__(encoder)
         checks.positive(temperature=temperature)
+        checks.columns(chunk=chunk)
         self.projector = projector
         self.temperature = temperature
+        self.chunk = chunk
 
     def forward(self, batch: Batch) -> Outputs:
         # Both views in one pass, and in one batch norm, as google-research/simclr.
@@ -48,7 +53,4 @@ class SimCLR(Method):
 
     def objective(self, outputs: Outputs) -> Scalars:
         z1, z2 = outputs["z1"], outputs["z2"]
-        return {
-            "loss": losses.nt_xent(z1, z2, self.temperature),
-            "accuracy": losses.nt_xent_accuracy(z1, z2),
-        }
+        return losses.nt_xent_with_accuracy(z1, z2, self.temperature, chunk=self.chunk)

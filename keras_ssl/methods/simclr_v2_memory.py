@@ -30,9 +30,11 @@ class SimCLRv2Memory(Method):
             the keys of both views enter.
         momentum: Schedule of the share that the target keeps at each step.
         temperature: Positive divisor of the cosine logits. Lower is sharper.
+        chunk: Candidates that rows are compared with at a time, so that a large global
+            batch takes little memory in the loss; None for all at once.
 
     Raises:
-        ValueError: If `temperature` is not positive.
+        ValueError: If `temperature` or `chunk` is not positive.
     """
 
     num_views = 2
@@ -48,13 +50,16 @@ class SimCLRv2Memory(Method):
         queue_size: int,
         momentum: Schedule,
         temperature: float = 0.1,
+        chunk: int | None = None,
     ) -> None:
         super().__init__(encoder)
         checks.positive(temperature=temperature)
+        checks.columns(chunk=chunk)
         self.projector = projector
         self.queue = Queue(queue_size)
         self.target = Ema([encoder, projector], momentum)
         self.temperature = temperature
+        self.chunk = chunk
 
     def forward(self, batch: Batch) -> Outputs:
         # Both views in one pass, and in one batch norm, as google-research/simclr.
@@ -70,10 +75,7 @@ class SimCLRv2Memory(Method):
     def objective(self, outputs: Outputs) -> Scalars:
         z1, z2 = tf.unstack(outputs["z"], axis=1)
         queue = self.queue(_rows(outputs["keys"]))
-        return {
-            "loss": losses.nt_xent(z1, z2, self.temperature, queue),
-            "accuracy": losses.nt_xent_accuracy(z1, z2, queue),
-        }
+        return losses.nt_xent_with_accuracy(z1, z2, self.temperature, queue, self.chunk)
 
     def remember(self, outputs: Outputs) -> None:
         self.queue.push(tf.math.l2_normalize(_rows(outputs["keys"]), axis=-1))

@@ -78,6 +78,7 @@ def _probabilities(shape, seed):
 
 _row = ((N, D), 0)
 _two = {"z1": _row, "z2": _row}
+_four = dict.fromkeys(("q1", "q2", "k1", "k2"), _row)
 _scores = ((4, N, K), 1)
 _queue = (_unit((11, D), 9), None)
 _similar = (np.float32([0, 1, 0, 0, 1, 1, 1, 1]), 0)
@@ -144,10 +145,16 @@ CASES = {
     ),
     "info_nce": _case(losses.info_nce, **_query),
     "info_nce_accuracy": _case(losses.info_nce_accuracy, **_query),
-    "koleo": _case(losses.koleo, features=_row),
-    "moco_v3": _case(
-        _partial(losses.moco_v3, temperature=0.2), q1=_row, q2=_row, k1=_row, k2=_row
+    "info_nce_streamed": _case(
+        _partial(losses.info_nce_with_accuracy, chunk=4), **_query
     ),
+    "info_nce_with_accuracy": _case(losses.info_nce_with_accuracy, **_query),
+    "koleo": _case(losses.koleo, features=_row),
+    "moco_v3": _case(_partial(losses.moco_v3, temperature=0.2), **_four),
+    "moco_v3_streamed": _case(
+        _partial(losses.moco_v3_with_accuracy, temperature=0.2, chunk=2), **_four
+    ),
+    "moco_v3_with_accuracy": _case(losses.moco_v3_with_accuracy, **_four),
     "msn": _case(_msn, **_msn_arguments),
     "msn_sinkhorn": _case(_partial(_msn, use_sinkhorn=True), **_msn_arguments),
     "nce": _case(
@@ -159,6 +166,10 @@ CASES = {
     "nt_xent": _case(losses.nt_xent, **_two),
     "nt_xent_accuracy": _case(losses.nt_xent_accuracy, **_two),
     "nt_xent_queue": _case(losses.nt_xent, **_two, negative_keys=_queue),
+    "nt_xent_streamed": _case(
+        _partial(losses.nt_xent_with_accuracy, chunk=3), **_two, negative_keys=_queue
+    ),
+    "nt_xent_with_accuracy": _case(losses.nt_xent_with_accuracy, **_two),
     "pair_distances": _case(losses.pair_distances, **_pairs),
     "prototype_usage": _case(losses.prototype_usage, assignments=((N, K), 0)),
     "ressl": _case(losses.ressl, query=_row, key=_row, queue=_queue),
