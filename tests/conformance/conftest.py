@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def gin_file(pytestconfig):
 def in_processes(pytestconfig, gin_file, tmp_path_factory):
     """Runs a module once for each list of words; returns the files that they write.
 
-    All at once: tracing is what takes time, and keeps one core busy.
+    Two at a time: tracing is what takes time, and keeps one core busy.
     """
     shared = [f"--plugin={p}" for p in pytestconfig.getoption("--plugin")]
     shared += [f"--gin_file={gin_file}"] if gin_file else []
@@ -33,11 +34,12 @@ def in_processes(pytestconfig, gin_file, tmp_path_factory):
     def run(module, *runs):
         command = [sys.executable, "-m", module, *shared]
         files = [folder / f"{i}" for i in range(len(runs))]
-        processes = [
-            subprocess.Popen([*command, *words, f"--out={file}"], cwd=root)
+        commands = [
+            [*command, *words, f"--out={file}"]
             for words, file in zip(runs, files, strict=True)
         ]
-        assert [p.wait() for p in processes] == [0] * len(processes)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(lambda c: subprocess.run(c, check=True, cwd=root), commands))
         return files
 
     return run
