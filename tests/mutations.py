@@ -45,11 +45,13 @@ class Mutation(NamedTuple):
 
     Attributes:
         method: Name of the method.
+        shows: The kind of tensor that must tell.
         modules: Those that see another `distribute`.
         seen: That other one.
     """
 
     method: str
+    shows: str
     modules: tuple
     seen: types.SimpleNamespace = ALONE
 
@@ -59,24 +61,26 @@ def other(**changed: Callable) -> types.SimpleNamespace:
 
 
 ALL = {
-    "local negatives of NT-Xent": Mutation("SimCLR", (contrastive, _rows)),
-    "local negatives of InfoNCE": Mutation("NNCLR", (_rows,)),
+    "local negatives of NT-Xent": Mutation("SimCLR", "logged", (contrastive, _rows)),
+    "local negatives of InfoNCE": Mutation("NNCLR", "logged", (_rows,)),
     "gather that does not sum gradients": Mutation(
-        "SimCLR", (contrastive,), other(gather=unsummed)
+        "SimCLR", "gradient", (contrastive,), other(gather=unsummed)
     ),
     "loss not divided by replicas": Mutation(
-        "SimCLR", (base,), other(replicas=lambda: 1)
+        "SimCLR", "gradient", (base,), other(replicas=lambda: 1)
     ),
-    "batch norm of each replica": Mutation("SimCLR", (batch_norm,)),
-    "queue of each replica": Mutation("MoCo", (queue,)),
-    "bank of each replica": Mutation("InstDisc", (bank,)),
-    "center of each replica": Mutation("DINO", (center,)),
-    "Sinkhorn of each replica": Mutation("SwAV", (transport,)),
-    "local correlation": Mutation("BarlowTwins", (redundancy, _rows)),
+    "batch norm of each replica": Mutation("SimCLR", "moving statistic", (batch_norm,)),
+    "queue of each replica": Mutation("MoCo", "queue", (queue,)),
+    "bank of each replica": Mutation("InstDisc", "bank", (bank,)),
+    "center of each replica": Mutation("DINO", "center", (center,)),
+    "Sinkhorn of each replica": Mutation("SwAV", "logged", (transport,)),
+    "local correlation": Mutation("BarlowTwins", "logged", (redundancy, _rows)),
     # The covariances are the global batch's, but around a local mean.
-    "local mean in a covariance": Mutation("VICReg", (_rows,), other(mean=ALONE.mean)),
+    "local mean in a covariance": Mutation(
+        "VICReg", "logged", (_rows,), other(mean=ALONE.mean)
+    ),
     # Last: all of the above is undone.
-    "none": Mutation("SimCLR", ()),
+    "none": Mutation("SimCLR", "logged", ()),
 }
 
 

@@ -29,6 +29,16 @@ MEMORIES = {
     Ema: "target",
     Queue: "queue",
 }
+# Where the order of sums leaves more than 1e-5.
+RELATIVE = {
+    # Have come through all norms (seen 3.1e-5, in the first layers).
+    "gradient": 5e-5,
+    "optimizer": 5e-5,
+    # Shifts of norms begin at 0, so that all of them are gradients (seen 1.2e-5).
+    "weight": 2e-5,
+    # A moving mean is a sum of far larger numbers (seen 1.8e-5).
+    "moving statistic": 2e-5,
+}
 # What must be among the things compared, over all methods.
 KINDS = {
     "logged",
@@ -41,18 +51,15 @@ KINDS = {
 }
 
 
-def bound(name, kind, one):
+def bound(kind, one):
     """By how much the entries of a tensor may differ.
 
-    Relative to the tensor's largest entry: sums run in another order.
+    Relative to the tensor's largest entry: sums run in another order. A local negative
+    or statistic differs by 1e-2 and more.
     """
-    # A moving mean is a sum of far larger numbers (seen 1.2e-5); gradients have come
-    # through all norms (seen 3e-5 in the first layers). A local negative or statistic
-    # differs by 1e-2 and more.
-    relative = 5e-5 if kind in ("gradient", "optimizer") else 2e-5
     # What is logged may be a mean of numbers of order 1 that cancel.
     least = 0.1 if kind == "logged" else 1e-2
-    return relative * max(least, float(np.abs(one).max(initial=0.0)))
+    return RELATIVE.get(kind, 1e-5) * max(least, float(np.abs(one).max(initial=0.0)))
 
 
 def beyond(one, many):
@@ -70,8 +77,18 @@ def beyond(one, many):
             found[name] = np.inf
             continue
         apart = float(np.abs(b - a).max(initial=0.0))
-        apart /= bound(name, facts[name]["kind"], a)
+        apart /= bound(facts[name]["kind"], a)
         found[name] = apart if np.isfinite(apart) else np.inf
+    return found
+
+
+def by_kind(one, many):
+    """The most of `beyond` for each kind of tensor."""
+    facts = json.loads(str(one["facts"]))
+    found = {}
+    for name, times in beyond(one, many).items():
+        kind = facts[name]["kind"] if name in facts else "unknown"
+        found[kind] = max(times, found.get(kind, 0.0))
     return found
 
 
@@ -132,8 +149,9 @@ def measure(entry, gin_file=None):
     for name, variable in (names | slots).items():
         every = copies(variable)
         found[name] = every[0]
-        default = "moving statistic" if is_statistic(name) else "other"
-        mine = what.get(id(variable), default)
+        # Those of a target's copies too.
+        statistic = is_statistic(name) and "moving statistic"
+        mine = statistic or what.get(id(variable), "other")
         facts[name] = {
             "kind": mine if name in names else "optimizer",
             "moved": bool(np.any(every[0] != start[name])),
@@ -183,7 +201,8 @@ def main():
             with mutations.applied(mutation):
                 measured = measure(entry, options.gin_file)
             found |= {f"{name}/{k}": v for k, v in measured.items()}
-    np.savez(options.out, **found)
+    with open(options.out, "wb") as file:
+        np.savez(file, **found)
 
 
 if __name__ == "__main__":

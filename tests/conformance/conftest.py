@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,26 +22,33 @@ def gin_file(pytestconfig):
 
 
 @pytest.fixture(scope="module")
-def on_replicas(pytestconfig, gin_file, tmp_path_factory):
-    """Runs `replicas.py` with further words, a process for each list of them.
+def in_processes(pytestconfig, gin_file, tmp_path_factory):
+    """Runs a module once for each list of words; returns the files that they write.
 
-    All at once: tracing is what takes time, and keeps one core busy.
+    Two at a time: tracing is what takes time, and keeps one core busy.
     """
     shared = [f"--plugin={p}" for p in pytestconfig.getoption("--plugin")]
     shared += [f"--gin_file={gin_file}"] if gin_file else []
-    folder, root = tmp_path_factory.mktemp("replicas"), pytestconfig.rootpath
+    folder, root = tmp_path_factory.mktemp("processes"), pytestconfig.rootpath
 
-    def run(*runs):
-        command = [sys.executable, "-m", "tests.replicas", *shared]
-        files = [folder / f"{i}.npz" for i in range(len(runs))]
-        processes = [
-            subprocess.Popen([*command, *words, f"--out={file}"], cwd=root)
+    def run(module, *runs):
+        command = [sys.executable, "-m", module, *shared]
+        files = [folder / f"{i}" for i in range(len(runs))]
+        commands = [
+            [*command, *words, f"--out={file}"]
             for words, file in zip(runs, files, strict=True)
         ]
-        assert [p.wait() for p in processes] == [0] * len(processes)
-        return [_by_run(file) for file in files]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(lambda c: subprocess.run(c, check=True, cwd=root), commands))
+        return files
 
     return run
+
+
+@pytest.fixture(scope="module")
+def on_replicas(in_processes):
+    """Runs `replicas.py`; what each process measured, by method or mutation."""
+    return lambda *runs: [_by_run(f) for f in in_processes("tests.replicas", *runs)]
 
 
 def _by_run(path):

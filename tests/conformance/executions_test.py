@@ -22,7 +22,8 @@ def test_steps_in_one_execution_are_the_same(name):
     for count in (1, 2):
         bench = harness.Bench(entry, steps_per_execution=count)
         scalars = bench.steps(4)
-        losses = np.reshape([s["loss"] for s in scalars], [2, -1]).mean(axis=1)
+        losses = np.array([s["loss"] for s in scalars], np.float32)
+        losses = losses.reshape([2, -1]).mean(axis=1)
         names = tracing.named_variables(bench.method)
         by_id = {id(v): key for key, v in names.items()}
         names |= tracing.named_optimizer_variables(bench.method.optimizer, by_id)

@@ -4,16 +4,20 @@ import json
 
 import pytest
 
+from tests import mutations
 from tests import replicas as measuring
 
-COUNTS = (1, 2, 4)
+COUNTS = (4, 2, 1)
+MUTATED = "2, mutated"
 
 
 @pytest.fixture(scope="module")
-def by_replicas(on_replicas):
-    """What `replicas.py` found on 1, 2 and 4 replicas."""
-    found = on_replicas(*([f"--replicas={count}"] for count in COUNTS))
-    return dict(zip(COUNTS, found, strict=True))
+def by_replicas(on_replicas, pytestconfig):
+    """What `replicas.py` found on 1, 2 and 4 replicas, and on 2 with errors."""
+    runs = {count: [f"--replicas={count}"] for count in COUNTS}
+    if not pytestconfig.getoption("--plugin"):
+        runs[MUTATED] = ["--replicas=2", "--mutations"]
+    return dict(zip(runs, on_replicas(*runs.values()), strict=True))
 
 
 def facts(found):
@@ -22,7 +26,7 @@ def facts(found):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("replicas", COUNTS[1:])
+@pytest.mark.parametrize("replicas", COUNTS[:-1])
 def test_replicas_agree(entry, by_replicas, replicas):
     one, many = by_replicas[1][entry.name], by_replicas[replicas][entry.name]
     apart = measuring.beyond(one, many)
@@ -58,3 +62,16 @@ def test_every_kind_of_state_is_compared(by_replicas, pytestconfig):
         pytest.skip("One method has not all of them.")
     every = [f for found in by_replicas[1].values() for f in facts(found).values()]
     assert {fact["kind"] for fact in every} >= measuring.KINDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", mutations.ALL)
+def test_mutation_is_caught(name, by_replicas):
+    mutation = mutations.ALL[name]
+    one, mutated = by_replicas[1][mutation.method], by_replicas[MUTATED][name]
+    apart = measuring.by_kind(one, mutated)
+    if mutation.modules:
+        # Far beyond the bound: it is no matter of the last digits.
+        assert apart[mutation.shows] > 100.0
+    else:
+        assert max(apart.values()) <= 1.0
