@@ -98,8 +98,8 @@ class Bench:
         ]
 
 
-def gradients_agree(got, want):
-    """Holds gradients by name against others: 1e-5 of a tensor's largest entry."""
+def gradients_agree(got, want, relative=1e-5):
+    """Holds gradients by name against others, in shares of a tensor's largest entry."""
     dense = {
         n: np.array(tf.convert_to_tensor(g)) for n, g in want.items() if g is not None
     }
@@ -111,5 +111,5 @@ def gradients_agree(got, want):
         bound = float(np.abs(dense[name]).max())
         # One that is 0 but for rounding, as of a bias before a norm, has no digits to
         # agree in.
-        atol = 1e-5 * (largest if bound < 1e-5 * largest else bound)
+        atol = relative * (largest if bound < relative * largest else bound)
         np.testing.assert_allclose(mine, dense[name], 0, atol, err_msg=name)

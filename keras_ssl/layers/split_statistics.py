@@ -67,8 +67,9 @@ def _in_groups(
     if splits < 1 or rows % splits**2:
         raise ValueError(
             f"splits={splits} needs a multiple of {splits} x {splits} rows on each "
-            f"replica, got {rows}: take fewer splits, or a batch size that is a "
-            "multiple of splits x splits x replicas."
+            f"replica, and in each chunk of it, got {rows}: take fewer splits, or a "
+            "batch size that is a multiple of splits x splits x replicas x "
+            "train.accumulate."
         )
     # A row is `(r * splits + b) * splits + a`: `a` is its group as a query, `b` as a
     # key. A replica's first row is a multiple of splits x splits, so that its local

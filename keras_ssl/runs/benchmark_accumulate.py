@@ -27,7 +27,9 @@ _SIZE = 32
 _GOAL = 1.3
 
 
-def suite(batch_size: int = 4096, chunk: int = 256, rounds: int = 3) -> list[dict]:
+def suite(
+    batch_size: int = 4096, chunk: int = 256, rounds: int = 3
+) -> list[dict[str, Any]]:
     """Measures the recipe's step at a batch, in chunks and whole, and at a chunk.
 
     Args:
@@ -36,9 +38,10 @@ def suite(batch_size: int = 4096, chunk: int = 256, rounds: int = 3) -> list[dic
         rounds: Turns that count of the steps that are timed, after one that does not.
 
     Returns:
-        A row a case: `case`, `batch_size`, `mebibytes` (greatest of the process),
-        `times_the_memory` of the plain step of a chunk, `milliseconds` (median),
-        `times_the_time` an image (median of turns) and `goal` of the memory.
+        A row a case: `case`, `batch_size`, `mebibytes` (most that the process held),
+        `mebibytes_of_steps` (without what it held before, images among it),
+        `times_the_memory` (of the process) of the plain step of a chunk,
+        `milliseconds` (median), `times_the_time` an image (median of turns) and `goal`.
     """
     count = batch_size // chunk
     cases = {
@@ -46,32 +49,37 @@ def suite(batch_size: int = 4096, chunk: int = 256, rounds: int = 3) -> list[dic
         f"{batch_size} in {count} chunks": (batch_size, count),
         f"plain, {batch_size}": (batch_size, 1),
     }
-    memory = {name: _alone(_memory, *case) for name, case in cases.items()}
-    times = _alone(_times, list(cases.values())[:2], rounds)
-    first = next(iter(cases))
-    found = []
-    for at, (name, (size, _)) in enumerate(cases.items()):
-        seconds = times[at] if at < len(times) else None
-        row = {
-            "case": name,
-            "batch_size": size,
-            "mebibytes": round(memory[name]["peak"] / 2**20),
-            "mebibytes_of_step": round(memory[name]["step"] / 2**20),
-            "times_the_memory": _ratio(memory[name]["peak"], memory[first]["peak"]),
-            "goal": _GOAL if at == 1 else None,
-        }
-        if seconds:
-            each = [
-                (t / size) / (s / chunk) for t, s in zip(seconds, times[0], strict=True)
-            ]
-            row["milliseconds"] = round(1e3 * statistics.median(seconds), 1)
-            row["times_the_time"] = round(statistics.median(each), 2)
-        found.append(row)
-    return found
+    memory = [_alone(_memory, *case) for case in cases.values()]
+    # The last one is as many times the first: nothing to learn, and minutes.
+    seconds = [*_alone(_times, list(cases.values())[:2], rounds), None]
+    return [
+        _row(name, size, memory[at], memory[0], seconds[at], seconds[0], chunk)
+        for at, (name, (size, _)) in enumerate(cases.items())
+    ]
 
 
-def _ratio(a: float, b: float) -> float:
-    return round(a / b, 2)
+def _row(
+    name: str,
+    size: int,
+    memory: dict[str, int],
+    least: dict[str, int],
+    seconds: list[float] | None,
+    plain: list[float],
+    chunk: int,
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "case": f"SimCLR, small ResNet, {_SIZE} px, {name}",
+        "batch_size": size,
+        "mebibytes": round(memory["peak"] / 2**20),
+        "mebibytes_of_steps": round(memory["steps"] / 2**20),
+        "times_the_memory": round(memory["peak"] / least["peak"], 2),
+        "goal": _GOAL if "chunks" in name else None,
+    }
+    if seconds is not None:
+        an_image = [a / size * chunk / b for a, b in zip(seconds, plain, strict=True)]
+        row["milliseconds"] = round(1e3 * statistics.median(seconds), 1)
+        row["times_the_time"] = round(statistics.median(an_image), 2)
+    return row
 
 
 def _alone(function: Callable[..., Any], *args: Any) -> Any:
@@ -81,12 +89,12 @@ def _alone(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _memory(batch_size: int, accumulate: int) -> dict[str, int]:
-    """Bytes: the process's `peak`, and what a `step` took of it."""
+    """Bytes: the process's `peak`, and what `steps` took of it."""
     step, batch = _step(batch_size, accumulate)
     before = _status("VmRSS")
     for _ in range(2):
         step(batch)
-    return {"peak": _status("VmHWM"), "step": _status("VmHWM") - before}
+    return {"peak": _status("VmHWM"), "steps": _status("VmHWM") - before}
 
 
 def _times(cases: list[tuple[int, int]], rounds: int) -> list[list[float]]:
@@ -105,7 +113,9 @@ def _times(cases: list[tuple[int, int]], rounds: int) -> list[list[float]]:
 def _step(batch_size: int, accumulate: int) -> tuple[Callable[[Batch], float], Batch]:
     """A train step of the recipe, and a batch for it."""
     registry.load()
-    config.parse([RECIPE])
+    # The loss too is made of some rows at a time, where it can be.
+    streamed = "chunk" in registry.parameters(registry.get("method", "SimCLR"))
+    config.parse([RECIPE], ["SimCLR.chunk = 256"] * streamed)
     keras.utils.set_random_seed(0)
     batch = _batch(batch_size)
     method: Method = config.value("train", "method")

@@ -1,5 +1,6 @@
 """What recipes name: schedules in epochs, which a run's clock makes curves."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -105,12 +106,23 @@ def frozen(clock: Clock, epochs: float, then: Schedule) -> Value:
     """
     if not epochs >= 0:
         raise ValueError(f"epochs must be at least 0, got {epochs}.")
-    steps, value = clock.steps(epochs), then(clock)
+    return _Thawed(clock.steps(epochs), then(clock))
 
-    def thawed(step: Any) -> tf.Tensor:
-        return tf.where(tf.cast(step, tf.float32) < steps, 0.0, value(step))
 
-    return thawed
+@dataclasses.dataclass(frozen=True)
+class _Thawed:
+    """0 for some steps, then a function of the step as if it had run all along."""
+
+    steps: int
+    value: Value
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps until the value is what it rises to."""
+        return max(self.steps, getattr(self.value, "warmup_steps", 0))
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        return tf.where(tf.cast(step, tf.float32) < self.steps, 0.0, self.value(step))
 
 
 @register("schedule")

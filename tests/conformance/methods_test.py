@@ -144,7 +144,9 @@ def test_chunks_give_the_gradients_of_the_whole_batch(entry, gin_file, monkeypat
     spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, batch)
     method._accumulate(4, spec)
     step, got = derive()
-    harness.gradients_agree(got, want)
+    # Sums run in another order: as far apart as with the same rows in another order
+    # (seen 1.4e-5 in the first layer of two methods; the others are within 1e-5).
+    harness.gradients_agree(got, want, 2e-5)
     # In one pass, other scalars are means over chunks.
     same = ["loss"] if method._derive.alone else list(whole.scalars)
     for name in same:

@@ -50,10 +50,16 @@ class StopAfter(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(
-    "policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+    ("policy", "accumulate"),
+    [
+        ("float32", 1),
+        pytest.param("mixed_float16", 1, marks=pytest.mark.slow),
+        pytest.param("mixed_float16", 4, marks=pytest.mark.slow),
+    ],
 )
-def test_runs_stop_and_resume(tmp_path, policy):
-    words = [*RATES, "Checkpoint.every_steps = 1", "train.callbacks = [@StopAfter()]"]
+def test_runs_stop_and_resume(tmp_path, policy, accumulate):
+    words = [*RATES, f"train.accumulate = {accumulate}"]
+    words = [*words, "Checkpoint.every_steps = 1", "train.callbacks = [@StopAfter()]"]
     words = [*words, "AdamW.clipnorm = 3.0"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     launch.train(str(whole), TINY, [*words, "StopAfter.step = 99"], precision=policy)
