@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
@@ -24,21 +25,28 @@ def run(main: Callable[[], int | None]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
         startup.tensorflow()
-        from keras_ssl.core import config
-
         logging.set_verbosity(logging.ERROR)
         try:
             return main()
-        except (ValueError, TypeError, KeyError, FloatingPointError) as error:
-            if TRACEBACK.value:
+        except (Exception, KeyboardInterrupt) as error:
+            status, text = _account(error)
+            if startup.alone() and (TRACEBACK.value or not text):
                 raise
-            sys.stderr.write(f"error: {config.explain(error)}\n")
-            return 2
-        except ConnectionError as error:
-            sys.stderr.write(f"error: {error}\n")
-            return 1
-        except KeyboardInterrupt:
-            sys.stderr.write("\nstopped; the same command resumes the run.\n")
-            return 130
+            shown = "" if TRACEBACK.value else text
+            sys.stderr.write(shown or traceback.format_exc())
+            return startup.end(status)
 
     app.run(checked)
+
+
+def _account(error: BaseException) -> tuple[int, str]:
+    """The status that an error ends with, and what to say; nothing of our own."""
+    from keras_ssl.core import config
+
+    if isinstance(error, ValueError | TypeError | KeyError | FloatingPointError):
+        return 2, f"error: {config.explain(error)}\n"
+    if isinstance(error, ConnectionError):
+        return 1, f"error: {error}\n"
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "\nstopped; the same command resumes the run.\n"
+    return 1, ""

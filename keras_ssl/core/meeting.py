@@ -18,7 +18,7 @@ from keras_ssl.core.cluster import Cluster
 from keras_ssl.core.console import say
 from keras_ssl.core.line import Line, Message
 
-# Whoever is stuck in TensorFlow is ended so many seconds after the run was.
+# Whoever is stuck in TensorFlow, which notices a loss in 10 s, is ended after these.
 _GRACE = 20.0
 # Seconds in which a connection's end is noticed after TensorFlow noticed its own.
 _SOON = 5.0
@@ -210,6 +210,6 @@ class Meeting:
         if self.cluster.index == 0:
             self._tell({"failed": sentence})
         # A step that waits for others is only ended from outside.
-        if not self._left.wait(_GRACE):
+        if not self._left.wait(min(_GRACE, self.timeout)):
             say(f"error: {sentence}")
             os._exit(1)

@@ -1,4 +1,4 @@
-"""Starts TensorFlow without its chatter."""
+"""Starts TensorFlow without its chatter, and ends it without its patience."""
 
 import contextlib
 import os
@@ -25,6 +25,23 @@ def tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+def alone() -> bool:
+    """Whether this process is no worker of several."""
+    return not os.environ.get("TF_CONFIG")
+
+
+def end(status: int) -> int:
+    """Ends a worker of several at once; a process alone gets its status back.
+
+    After an error TensorFlow waits at its end for workers that are gone.
+    """
+    if not alone():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 @contextlib.contextmanager

@@ -42,3 +42,14 @@ def test_what_was_said_before_an_error_is_shown(capfd):
     with pytest.raises(OSError, match="broken"):
         fail()
     assert capfd.readouterr().err == "a hint\n"
+
+
+def test_only_a_worker_of_several_ends_at_once(monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert startup.end(2) == 2
+    assert not ended
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    startup.end(1)
+    assert ended == [1]

@@ -1,0 +1,42 @@
+"""What a run of several workers writes about itself."""
+
+import types
+
+from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.core import run_dir
+from keras_ssl.core.console import say, speak_as
+from keras_ssl.data.unreadable import Unreadable
+from keras_ssl.runs import records
+
+
+def test_images_that_any_worker_could_not_read_are_counted_once(tmp_path):
+    record = object.__new__(records.Record)
+    record.content, record.finished, record.directory = {"data": {}}, {}, tmp_path
+    record.unreadable, record.elsewhere = Unreadable(), set()
+    record.unreadable.add(5, "five")
+    record.unreadable.add(2, "two")
+    told = []
+
+    def everyone(what, value):
+        told.append((what, value))
+        return [value, [2, 9, 11]]
+
+    record.meeting = types.SimpleNamespace(everyone=everyone)
+    record._write("running")
+    assert run_dir.read_json(tmp_path / run_dir.RUN)["data"]["unreadable"] == 2
+    logger = types.SimpleNamespace(training_seconds=1.0, waiting_seconds=0.0)
+    saver = Checkpoint()
+    saver.variables = {}
+    record.end(saver, logger, None, 1.0)
+    assert told == [("unreadable", [2, 5])]
+    assert run_dir.read_json(tmp_path / run_dir.RUN)["data"]["unreadable"] == 4
+
+
+def test_a_worker_says_who_speaks(capsys):
+    try:
+        speak_as("worker 1")
+        say("Left out an image.")
+    finally:
+        speak_as("")
+    say("Done.")
+    assert capsys.readouterr().err == "worker 1: Left out an image.\nDone.\n"
