@@ -28,11 +28,19 @@ def peak_memory() -> dict[str, int]:
     return found
 
 
-def resident_memory() -> int:
-    """Bytes of memory that this process holds now; its most so far if not known."""
+def resident_memory() -> dict[str, int]:
+    """Resident memory of this process, of Linux only.
+
+    Unlike `peak_memory` it knows nothing of what started the process: there a child
+    begins with its parent's peak.
+
+    Returns:
+        Bytes: `now` and `most` so far; nothing on other systems.
+    """
     try:
         lines = pathlib.Path("/proc/self/status").read_text("ascii").splitlines()
-    except OSError:  # Only Linux has it.
-        return peak_memory().get("process", 0)
-    found = next(line for line in lines if line.startswith("VmRSS:"))
-    return int(found.split()[1]) * 1024
+    except OSError:
+        return {}
+    table = dict(line.split(":", 1) for line in lines if line.startswith("Vm"))
+    kinds = {"now": "VmRSS", "most": "VmHWM"}
+    return {name: int(table[key].split()[0]) * 1024 for name, key in kinds.items()}

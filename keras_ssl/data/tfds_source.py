@@ -57,6 +57,26 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
     return from_builder(full, builder, split, options)
 
 
+def count(name: str, split: str, data_dir: str | None = None) -> int | None:
+    """Examples of a split as far as TFDS knows without preparing the set.
+
+    Args:
+        name: As for `open_tfds`.
+        split: A split or a part of one.
+        data_dir: Where TFDS keeps data.
+
+    Returns:
+        Their number; None where it is not known here.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(_options(name)[0], data_dir=data_dir)
+        return int(builder.info.splits[split].num_examples) or None
+    except (tfds.core.DatasetNotFoundError, ValueError, KeyError):
+        return None
+
+
 def _options(name: str) -> tuple[str, dict[str, str]]:
     """The set's name and its options."""
     name, _, text = name.partition("?")

@@ -25,7 +25,8 @@ def nt_xent(
         negative_keys: `(k, d)` further negatives of every row, such as a queue
             (SimCLRv2), rows of length 1; no gradient flows to them.
         chunk: Candidates that the rows are compared with at a time, so that no more
-            than `2 * n * chunk` logits are held; None for all at once.
+            than `2 * n * chunk` logits are held, such as 2048 (docs/performance.md);
+            None for all at once, which is faster.
 
     Returns:
         Scalar: mean over the `2 * n` local rows, each against all

@@ -127,8 +127,8 @@ def densecl(
     near = tf.einsum("nsc,ntc->nst", _rows.unit(q_backbone), _rows.unit(k_backbone))
     match = tf.argmax(near, axis=-1, output_type=tf.int32)
     keys = tf.gather(tf.stop_gradient(k_grid), match, batch_dims=1)
-    rows = [tf.reshape(x, [-1, x.shape[-1]]) for x in (q_grid, keys)]
-    return _against(*rows, negative_keys, temperature)["loss"]
+    query, keys = (tf.reshape(x, [-1, x.shape[-1]]) for x in (q_grid, keys))
+    return _against(query, keys, negative_keys, temperature)["loss"]
 
 
 def nnclr(

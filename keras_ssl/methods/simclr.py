@@ -17,8 +17,8 @@ class SimCLR(Method):
         encoder: Maps images to `(n, d)` features.
         projector: Maps features to the `(n, k)` space of the loss.
         temperature: Positive divisor of the cosine logits. Lower is sharper.
-        chunk: Candidates that rows are compared with at a time, so that a large global
-            batch takes little memory in the loss; None for all at once.
+        chunk: Candidates that rows are compared with at a time, such as 2048, so that a
+            large global batch takes little memory in the loss; None for all at once.
 
     Raises:
         ValueError: If `temperature` or `chunk` is not positive.

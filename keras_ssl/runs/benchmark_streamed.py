@@ -90,9 +90,9 @@ def peak(local: int, columns: int, chunk: int | None) -> float:
     # What kernels and threads take for the first time is not the loss's.
     _run(step, _inputs(8, 64))
     traced = step.get_concrete_function(*given)
-    before = usage.resident_memory()
+    before = usage.resident_memory()["now"]
     _run(traced, given)
-    return (usage.peak_memory()["process"] - before) / 2**20
+    return (usage.resident_memory()["most"] - before) / 2**20
 
 
 def _times(
