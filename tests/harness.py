@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core import config, distribute, registry
+from keras_ssl.core import config, distribute, registry, tracing
 from keras_ssl.runs import listing
 from keras_ssl.schedules import Clock, LearningRate
 
@@ -74,6 +74,13 @@ class Bench:
             **compiled,
         )
         self.method.optimizer.build(self.method.trainable_variables)
+
+    @property
+    def state(self):
+        """All that a checkpoint keeps: variables of method and optimizer, by name."""
+        names = tracing.named_variables(self.method)
+        by_id = {id(v): name for name, v in names.items()}
+        return names | tracing.named_optimizer_variables(self.method.optimizer, by_id)
 
     def batch(self, step):
         """The global batch of a step: other pictures, views and seeds each time."""

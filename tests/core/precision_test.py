@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from keras_ssl.core import precision, registry, tracing, weights_file
 from keras_ssl.core.precision import Choice
-from keras_ssl.encoders.base import Encoder
 from keras_ssl.encoders.vit import ViT
 from keras_ssl.optimizers import SGD
 from tests import harness
+from tests.conformance import short_types
 
 FLOAT16 = "mixed_float16"
 
@@ -75,77 +75,15 @@ def simclr():
     return next(e for e in registry.entries("method") if e.name == "SimCLR")
 
 
-def state(bench):
-    names = tracing.named_variables(bench.method)
-    by_id = {id(v): name for name, v in names.items()}
-    return names | tracing.named_optimizer_variables(bench.method.optimizer, by_id)
-
-
-def operations(graph):
-    """Every operation of a graph and of the functions that it calls."""
-    found = list(graph.get_operations())
-    seen = set()
-    stack = list(found)
-    while stack:
-        for value in stack.pop().node_def.attr.values():
-            for name in {value.func.name, *(f.name for f in value.list.func)} - {""}:
-                if name not in seen:
-                    seen.add(name)
-                    inner = graph._get_function(name).graph.get_operations()
-                    found += inner
-                    stack += inner
-    return found
-
-
-CASES = [(entry, "mixed_bfloat16") for entry in harness.methods()]
-# Of float16 some are enough: one without a memory, others with one.
-SOME = ("SimCLR", "NNCLR", "ReSSL")
-CASES += [(e, "mixed_float16") for e in harness.methods() if e.name in SOME]
+# Of float16 some are enough, as conformance sees bfloat16 in all: one without a memory,
+# others with one.
+SOME = [e for e in harness.methods() if e.name in ("SimCLR", "NNCLR", "ReSSL")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("entry", "policy"),
-    CASES,
-    ids=lambda x: getattr(x, "name", x),
-)
-def test_only_products_are_computed_in_16_bits(entry, policy, monkeypatch):
-    bench = harness.Bench(entry, precision=policy)
-    short = tf.as_dtype(keras.config.dtype_policy().compute_dtype)
-    objective, images, seen = bench.method.objective, [], []
-    # Also that of an encoder within an encoder.
-    normalize = Encoder.normalize
-
-    def watched(outputs):
-        seen.extend(x.dtype for x in outputs.values())
-        return objective(outputs)
-
-    def normalized(self, x):
-        images.append(x.dtype)
-        return normalize(self, x)
-
-    monkeypatch.setattr(bench.method, "objective", watched)
-    monkeypatch.setattr(Encoder, "normalize", normalized)
-    step = tf.function(bench.method.train_step, autograph=False)
-    found = operations(step.get_concrete_function(bench.batch(0)).graph)
-    assert set(images) == {tf.float32}
-    assert {d for d in seen if d.is_floating} == {tf.float32}
-    for name, variable in state(bench).items():
-        floating = tf.as_dtype(variable.dtype).is_floating
-        assert not floating or variable.dtype == "float32", name
-    check_types(found, short)
-
-
-def check_types(found, short):
-    """Products are computed in 16 bits, and what must not be is not."""
-    products = [op for op in found if op.type in ("Conv2D", "MatMul", "BatchMatMulV2")]
-    assert any(op.outputs[0].dtype == short for op in products)
-    for op in found:
-        # Roots are those of norms and optimizers; logarithms those of losses.
-        if op.type in ("Rsqrt", "Sqrt", "Log", "SparseSoftmaxCrossEntropyWithLogits"):
-            assert op.outputs[0].dtype != short, op.name
-        if op.type.startswith("FusedBatchNorm"):
-            assert op.get_attr("U") == tf.float32, op.name
+@pytest.mark.parametrize("entry", SOME, ids=lambda e: e.name)
+def test_only_products_are_computed_in_16_bits(entry, monkeypatch):
+    short_types.check_step(entry, None, FLOAT16, monkeypatch)
 
 
 def test_norms_of_tokens_are_not_computed_in_16_bits():
@@ -160,9 +98,9 @@ def test_norms_of_tokens_are_not_computed_in_16_bits():
         return tape.gradient(loss, [v.value for v in encoder.trainable_variables])
 
     traced = tf.function(step, autograph=False).get_concrete_function(images)
-    found = operations(traced.graph)
+    found = short_types.operations(traced.graph)
     assert any(op.type == "Rsqrt" or "BatchNorm" in op.type for op in found)
-    check_types(found, tf.bfloat16)
+    short_types.check_types(found, tf.bfloat16)
     assert all(gradient.dtype == tf.float32 for gradient in traced.outputs)
     assert {v.dtype for v in encoder.variables} == {"float32"}
 
@@ -211,10 +149,10 @@ def test_a_checkpoint_keeps_the_scale(tmp_path):
     first = harness.Bench(simclr(), precision=FLOAT16)
     first.method.optimizer.dynamic_scale.assign(2.0**60)
     first.steps(2)
-    weights_file.save(tmp_path / "w.npz", weights_file.values(state(first)), {})
+    weights_file.save(tmp_path / "w.npz", weights_file.values(first.state), {})
     expected = first.steps(1, first=2)
     second = harness.Bench(simclr(), precision=FLOAT16, seed=1)
-    weights_file.assign(state(second), weights_file.load(tmp_path / "w.npz")[0], "w")
+    weights_file.assign(second.state, weights_file.load(tmp_path / "w.npz")[0], "w")
     assert float(second.method.optimizer.dynamic_scale) == 2.0**58
     assert second.steps(1, first=2) == expected
     assert float(second.method.optimizer.dynamic_scale) == 2.0**57
