@@ -45,7 +45,10 @@ class LayerNorm(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         norm = _trained if training else _normed
-        return norm(x, self.gamma.value, self.beta.value, self.epsilon)
+        # Tensors: outside of replicas, where pictures are drawn, a mirrored variable is
+        # one that the gradient does not know.
+        gamma, beta = (tf.convert_to_tensor(v) for v in (self.gamma, self.beta))
+        return norm(x, gamma, beta, self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         return {
