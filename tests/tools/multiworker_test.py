@@ -53,7 +53,7 @@ class Workers:
                     )
                 )
 
-    def wait(self, seconds=400):
+    def wait(self, seconds=1500):
         """Statuses of all, which all end in time."""
         try:
             return [process.wait(seconds) for process in self.processes]
@@ -122,7 +122,7 @@ def test_a_lost_worker_ends_the_run_and_the_same_command_resumes_it(tmp_path):
     folder, checkpoints = tmp_path / "workers", tmp_path / "workers/checkpoints"
     words = [BARE, "--gin=Checkpoint.every_steps = 1", "--gin=train.epochs = 12"]
     workers = Workers(folder, words)
-    end = time.monotonic() + 400
+    end = time.monotonic() + 1500
     while not checkpoints.exists() or len(list(checkpoints.glob("step*"))) < 3:
         assert time.monotonic() < end
         assert [p.poll() for p in workers.processes] == [None, None], workers.errors()
