@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 
 import keras
 import numpy as np
@@ -293,3 +294,23 @@ def test_several_workers_need_to_be_named(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{")
     with pytest.raises(ValueError, match="TF_CONFIG is not JSON"):
         distribute.make_strategy("multiworker")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "job", "number", "chief"),
+    [
+        (("worker",), "worker", 0, True),
+        (("worker",), "worker", 1, False),
+        (("chief", "worker"), "chief", 0, True),
+        # Beside a chief the first worker is none.
+        (("chief", "worker"), "worker", 0, False),
+    ],
+)
+def test_one_of_all_workers_is_the_chief(monkeypatch, jobs, job, number, chief):
+    spec = types.SimpleNamespace(jobs=jobs)
+    resolver = types.SimpleNamespace(
+        task_type=job, task_id=number, cluster_spec=lambda: spec
+    )
+    strategy = types.SimpleNamespace(cluster_resolver=resolver)
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
+    assert distribute.is_chief() is chief

@@ -87,6 +87,7 @@ class Coloured(unreadable_test.Crops):
         return SimCLRViews(size=6, count=1).recipes()
 
 
+@pytest.mark.slow
 def test_shares_of_images_of_any_size_are_the_batch(tmp_path):
     # Some files are no images: another takes their place, whoever reads them.
     def make(share):

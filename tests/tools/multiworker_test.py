@@ -53,7 +53,7 @@ class Workers:
                     )
                 )
 
-    def wait(self, seconds=400):
+    def wait(self, seconds=1500):
         """Statuses of all, which all end in time."""
         try:
             return [process.wait(seconds) for process in self.processes]
@@ -122,7 +122,7 @@ def test_a_lost_worker_ends_the_run_and_the_same_command_resumes_it(tmp_path):
     folder, checkpoints = tmp_path / "workers", tmp_path / "workers/checkpoints"
     words = [BARE, "--gin=Checkpoint.every_steps = 1", "--gin=train.epochs = 12"]
     workers = Workers(folder, words)
-    end = time.monotonic() + 400
+    end = time.monotonic() + 1500
     while not checkpoints.exists() or len(list(checkpoints.glob("step*"))) < 3:
         assert time.monotonic() < end
         assert [p.poll() for p in workers.processes] == [None, None], workers.errors()
@@ -166,8 +166,4 @@ def test_workers_that_do_not_fit_are_told_so_on_each(tmp_path):
     for said in workers.errors():
         assert said.startswith("error: Worker 2 (127.0.0.1:")
         assert "did not arrive within 2 s" in said
-    workers = Workers(tmp_path / "run", [BARE, "--gin=train.batch_size = 15"])
-    assert workers.wait() == [2, 2]
-    for said in workers.errors():
-        assert "error: batch_size 15 cannot be shared equally by 2 replicas" in said
     assert not (tmp_path / "run").exists()
