@@ -187,3 +187,19 @@ def test_resnet50_is_4_1_giga_multiply_adds_an_image():
         2, 0.03
     )
     assert rows(each, "gradients")[0]["bytes"] == 4 * each["trained"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("cpc", "losses.predictive"),
+        ("drlim", "methods.drlim"),  # Its partners need the data themselves.
+        ("swav", "memory.queue"),
+    ],
+)
+def test_other_recipes(name, where):
+    found = plan_scale.plan([f"methods/{name}.gin", "tiny.gin"], [], [4], MACHINE)
+    (each,) = found["devices"]
+    assert rows(each, where)
+    assert rows(each, "gradients")[0]["bytes"] == 4 * each["trained"]
