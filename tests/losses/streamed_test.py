@@ -123,20 +123,44 @@ def test_chunks_are_positive_integers(chunk):
         losses.nt_xent(numbers(3, 2), numbers(3, 2), chunk=chunk)
 
 
+_ROWS = numbers(4, 2)
+_DIRECTIONS = numbers(4, 1, 2)
+_QUEUED = {"queue_size": 8, "momentum": None}
+
+
 @pytest.mark.parametrize(
-    ("method", "others"),
+    ("method", "others", "outputs"),
     [
-        (SimCLR, {}),
-        (SimCLRv2Memory, {"queue_size": 4, "momentum": None}),
-        (MoCo, {"queue_size": 4, "momentum": None}),
-        (MoCoV3, {"predictor": keras.layers.Dense(2), "momentum": None}),
+        (SimCLR, {}, dict.fromkeys(("z1", "z2"), _ROWS)),
+        (
+            SimCLRv2Memory,
+            _QUEUED,
+            dict.fromkeys(("z", "keys"), tf.stack([_ROWS, _ROWS], axis=1)),
+        ),
+        (MoCo, _QUEUED, dict.fromkeys(("queries", "keys"), _DIRECTIONS)),
+        (
+            MoCoV3,
+            {"predictor": keras.layers.Dense(2), "momentum": None},
+            dict.fromkeys(("q1", "q2", "k1", "k2"), _ROWS),
+        ),
     ],
 )
-def test_methods_take_chunks_and_refuse_bad_ones(method, others):
+def test_methods_stream_all_comparisons(method, others, outputs, monkeypatch):
     def make(chunk):
         encoder = keras.Sequential([keras.layers.Dense(2)])
         return method(encoder, keras.layers.Dense(2), chunk=chunk, **others)
 
-    assert make(8).chunk == 8
+    chunks = []
+    real = streamed.compare
+
+    def compare(*args, chunk=None, **given):
+        chunks.append(chunk)
+        return real(*args, chunk=chunk, **given)
+
+    monkeypatch.setattr(streamed, "compare", compare)
+    scalars = make(3).objective(outputs)
+    assert chunks
+    assert set(chunks) == {3}
+    assert set(scalars) == {"loss", "accuracy"}
     with pytest.raises(ValueError, match="chunk must be a positive number"):
         make(0)

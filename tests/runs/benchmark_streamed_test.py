@@ -20,6 +20,7 @@ def test_times_and_peaks_are_measured(monkeypatch):
     assert benchmark._cells(memory)["goal"] == "64.0: not reached"
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_sees_what_a_step_takes():
     """All columns at once hold the logits, 1024 x 16384 floats; a stream does not."""
     whole, part = (
