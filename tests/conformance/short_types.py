@@ -9,7 +9,7 @@ from tests import harness
 
 
 def check_step(entry, gin_file, policy, monkeypatch):
-    """Holds a method's traced step against the rules of a mixed policy; runs it once."""
+    """Holds a step as traced under a mixed policy against its rules; runs it once."""
     bench = harness.Bench(entry, gin_file, policy)
     short = tf.as_dtype(keras.config.dtype_policy().compute_dtype)
     objective, images, seen = bench.method.objective, [], []
