@@ -21,7 +21,8 @@ FLOORS = {
 NEIGHBOURS = {("schedules", "core")}
 # What methods share; they never see each other.
 METHODS_SHARED = tuple(
-    f"keras_ssl.methods.{name}" for name in ("base", "multi_crop", "self_distillation")
+    f"keras_ssl.methods.{name}"
+    for name in ("accumulation", "base", "multi_crop", "self_distillation")
 )
 METHODS_NEVER = {"encoders", "data", "optimizers"}
 FILES = [

@@ -6,7 +6,6 @@ then steps run. The batch counts, as whoever trains has it too.
 
 import functools
 import multiprocessing
-import pathlib
 import statistics
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core import config, registry
+from keras_ssl.core import config, registry, usage
 from keras_ssl.methods.base import Batch, Method
 from keras_ssl.runs import optimizing
 from keras_ssl.schedules import Clock, fixed
@@ -91,10 +90,11 @@ def _alone(function: Callable[..., Any], *args: Any) -> Any:
 def _memory(batch_size: int, accumulate: int) -> dict[str, int]:
     """Bytes: the process's `peak`, and what `steps` took of it."""
     step, batch = _step(batch_size, accumulate)
-    before = _status("VmRSS")
+    before = usage.resident_memory()["now"]
     for _ in range(2):
         step(batch)
-    return {"peak": _status("VmHWM"), "steps": _status("VmHWM") - before}
+    peak = usage.resident_memory()["most"]
+    return {"peak": peak, "steps": peak - before}
 
 
 def _times(cases: list[tuple[int, int]], rounds: int) -> list[list[float]]:
@@ -141,15 +141,3 @@ def _batch(count: int) -> Batch:
         "seed": tf.zeros([count, 2], tf.int32),
         "index": tf.range(count, dtype=tf.int64),
     }
-
-
-def _status(key: str) -> int:
-    """Bytes: `VmRSS`, resident now, or `VmHWM`, the most so far.
-
-    Linux keeps the most of a process that another one started apart from that one's
-    here, and together in what `getrusage` tells.
-    """
-    for line in pathlib.Path("/proc/self/status").read_text("utf-8").splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"This system does not say {key} of a process.")
