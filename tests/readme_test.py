@@ -1,4 +1,4 @@
-"""The README says what is so: its tables are generated, its example runs.
+"""README and docs say what is so: tables are generated, the example runs.
 
 `python tests/readme_test.py` writes the generated parts anew.
 """
@@ -11,10 +11,11 @@ import sys
 import pytest
 
 from keras_ssl.core import console, registry, run_dir
-from keras_ssl.runs import listing, prove_records, prove_table
+from keras_ssl.runs import listing, prove_records, prove_table, scale_text
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
+SCALING = ROOT / "docs" / "scaling.md"
 
 
 def scores(folder, baseline, name):
@@ -96,8 +97,22 @@ def methods():
     )
 
 
-def generated(text):
-    for make in (quickstart, methods, runs, recordings):
+def scale():
+    """The recorded plan past this machine, a column for each number of devices."""
+    report = run_dir.read_json(ROOT / "docs" / "scaling" / "simclr_resnet50.json")
+    rows = scale_text.columns(report)
+    lines = [f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
+    lines += [f"| {' | '.join(row.values())} |" for row in rows]
+    head = "\n\n".join(scale_text.heading(report))
+    return "\n".join([head, "", *lines, "", f"Command: `{report['command']}`"])
+
+
+# Who makes the generated parts of each page.
+PAGES = {README: (quickstart, methods, runs, recordings), SCALING: (scale,)}
+
+
+def generated(text, makers):
+    for make in makers:
         name, part = make.__name__, make()
         pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
         assert re.search(pattern, text, re.S), name
@@ -105,9 +120,10 @@ def generated(text):
     return text
 
 
-def test_generated_parts_are_fresh():
-    text = README.read_text()
-    assert generated(text) == text, "run: python tests/readme_test.py"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_generated_parts_are_fresh(page):
+    text = page.read_text()
+    assert generated(text, PAGES[page]) == text, "run: python tests/readme_test.py"
 
 
 def test_tables_of_proofs_are_fresh():
@@ -150,4 +166,5 @@ def test_example_passes_the_conformance_suite(plugin):
 
 if __name__ == "__main__":
     registry.load()
-    README.write_text(generated(README.read_text()))
+    for page, makers in PAGES.items():
+        page.write_text(generated(page.read_text(), makers))

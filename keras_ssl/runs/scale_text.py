@@ -15,14 +15,7 @@ def text(report: dict[str, Any]) -> str:
         Lines for standard output: what is assumed, a column for each number of
         devices, and where replicas meet.
     """
-    assumed = ", ".join(f"{k} {v:g}" for k, v in report["assumed"].items())
-    blocks = [
-        f"{', '.join(report['recipe'])}: batch {report['batch_size']:,}, "
-        f"{report['epochs']:,} epochs of {report['examples']:,} examples, "
-        f"{report['steps']:,} steps",
-        f"Assumed, not measured: {assumed}; collectives around a ring.",
-        console.table(_turned([_column(each) for each in report["devices"]])),
-    ]
+    blocks = [*heading(report), console.table(columns(report))]
     for each in report["devices"]:
         if each["meetings"]:
             blocks += [
@@ -30,6 +23,22 @@ def text(report: dict[str, Any]) -> str:
                 console.table([_meeting(row) for row in each["meetings"]]),
             ]
     return "\n\n".join(blocks)
+
+
+def heading(report: dict[str, Any]) -> list[str]:
+    """Sentences: what is planned, and what is assumed."""
+    assumed = ", ".join(f"{k} {v:g}" for k, v in report["assumed"].items())
+    return [
+        f"{', '.join(report['recipe'])}: batch {report['batch_size']:,}, "
+        f"{report['epochs']:,} epochs of {report['examples']:,} examples, "
+        f"{report['steps']:,} steps",
+        f"Assumed, not measured: {assumed}; collectives around a ring.",
+    ]
+
+
+def columns(report: dict[str, Any]) -> list[dict[str, str]]:
+    """A row for each figure, a column for each number of devices."""
+    return _turned([_column(each) for each in report["devices"]])
 
 
 def _column(each: dict[str, Any]) -> dict[str, str]:
