@@ -34,7 +34,5 @@ def test_four_replicas_log_the_losses_of_one(method, folder):
     )
     assert [line["step"] for line in many] == [line["step"] for line in one]
     a, b = (np.array([line["loss"] for line in lines]) for lines in (one, many))
-    # The recipes' AdamW divides by the size of a gradient: the rounding of one that is
-    # nearly 0 becomes a whole step, and grows (seen 6e-5 in step 4, 2.5e-3 in step 6).
-    np.testing.assert_allclose(b[:4], a[:4], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(b, a, rtol=1e-2, atol=1e-6)
+    # As many digits as are logged.
+    np.testing.assert_allclose(b, a, rtol=2e-5, atol=2e-6)
