@@ -85,7 +85,6 @@ class DenseCL(Method):
         queries, keys = outputs["q_whole"], outputs["k_whole"]
         queue = self.queue(keys)
         found = losses.info_nce_with_accuracy(queries, keys, queue, self.temperature)
-        whole = found["loss"]
         dense = losses.densecl(
             outputs["q_grid"],
             outputs["k_grid"],
@@ -95,8 +94,8 @@ class DenseCL(Method):
             self.temperature,
         )
         return {
-            "loss": (1.0 - self.dense_share) * whole + self.dense_share * dense,
-            "whole": whole,
+            "loss": (1 - self.dense_share) * found["loss"] + self.dense_share * dense,
+            "whole": found["loss"],
             "dense": dense,
             "accuracy": found["accuracy"],
         }

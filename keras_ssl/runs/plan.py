@@ -19,6 +19,7 @@ from keras_ssl.methods.base import Method
 from keras_ssl.runs import (
     counts,
     encoders,
+    limits,
     optimizing,
     plan_time,
     records,
@@ -97,10 +98,10 @@ class _Plan:
         """Checks what needs no data."""
         given = self.given
         self.local = self._attempt(
-            train.local_rows, given.batch_size, given.accumulate, needed=True
+            limits.local_rows, given.batch_size, given.accumulate, needed=True
         )
         self._attempt(
-            train.check,
+            limits.check,
             given.epochs,
             given.learning_rate_scale,
             given.steps_per_execution,
@@ -137,7 +138,7 @@ class _Plan:
         per_epoch = self._attempt(pipeline.steps_per_epoch, source, size, needed=True)
         self.per_epoch = max(1, per_epoch or 1)
         if per_epoch and given.steps_per_execution > 0:
-            self._attempt(train.divides, per_epoch, given.steps_per_execution)
+            self._attempt(limits.divides, per_epoch, given.steps_per_execution)
         partners = None
         if given.partners is not None:
             partners = self._attempt(
@@ -171,7 +172,7 @@ class _Plan:
             max(1, given.epochs) * self.per_epoch, self.per_epoch, self.source.count
         )
         rows = self.local or max(1, given.batch_size // distribute.replicas())
-        spec = train.local_spec(self.spec, rows)
+        spec = limits.local_spec(self.spec, rows)
         setup = (spec, self.clock, given.terms, given.accumulate if self.local else 1)
         self._attempt(self.method.setup, *setup, needed=True)
         value = self._attempt(given.learning_rate, self.clock, needed=True)
@@ -197,8 +198,8 @@ class _Plan:
         folder = self.launch.run_dir / run_dir.CHECKPOINTS
         self.start = self._attempt(self.saver.open, folder, self.method) or 0
         rates = (self.method, self.clock, value, given.learning_rate_scale)
-        batch = (given.batch_size, max(1, given.accumulate))
-        self.report["resolved"] = resolved.resolve(*rates, *batch)
+        chunks = max(1, given.accumulate)
+        self.report["resolved"] = resolved.resolve(*rates, given.batch_size, chunks)
         self.report["parameters"] = counts.parameters(self.method)
         return True
 
@@ -213,8 +214,8 @@ class _Plan:
             "left_out": left_out,
             "start": self.start,
         }
-        if self.stuck:  # What is said of a length that is none only confuses.
-            return
+        if self.stuck:
+            return  # What is said of a length that is none only confuses.
         if getattr(self.value, "warmup_steps", 0) >= total:
             self.problems.append(
                 f"The learning rate warms up for all {total} steps of the run and "
@@ -249,9 +250,8 @@ class _Plan:
         scoring = rehearsal.Scoring()
         if self.whole is not None:
             console.say("Trying the evaluations ...")
-            scoring = rehearsal.score(
-                self.given.evaluation, self.method.product, self.whole
-            )
+            product = self.method.product
+            scoring = rehearsal.score(self.given.evaluation, product, self.whole)
         console.say(f"Trying {rehearsal.STEPS} steps ...")
         tried = rehearsal.train(self.method, self.batches, self.start)
         saving, saved = rehearsal.save(self.method)

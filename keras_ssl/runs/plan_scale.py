@@ -19,7 +19,7 @@ from keras_ssl.core.pretend import Collective
 from keras_ssl.data import pipeline, sources, tfds_source
 from keras_ssl.encoders.base import kind
 from keras_ssl.methods.base import Method
-from keras_ssl.runs import counts, optimizing, scale_time, train
+from keras_ssl.runs import counts, limits, optimizing, scale_time
 from keras_ssl.runs.records import Launch
 from keras_ssl.runs.scale_time import Machine
 
@@ -184,7 +184,7 @@ def _spec(
     batches = pipeline.training_batches(
         source, settings["views"], rows, 0, partners=partners
     )
-    return train.local_spec(batches.element_spec, local)
+    return limits.local_spec(batches.element_spec, local)
 
 
 def _prepare(

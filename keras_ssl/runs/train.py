@@ -14,15 +14,14 @@ from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_views
 from keras_ssl.callbacks.recorder import Recorder
-from keras_ssl.core import checks, config, console, distribute, run_dir
+from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline, sources
 from keras_ssl.data.partners import Partners
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
-from keras_ssl.methods import accumulation
 from keras_ssl.methods.base import Method, Term
-from keras_ssl.runs import encoders, optimizing, records, resolved
+from keras_ssl.runs import encoders, limits, optimizing, records, resolved
 from keras_ssl.runs.records import Launch
 
 
@@ -101,15 +100,15 @@ def train(
     if launch.instead is not None:
         return launch.instead(**given)
     begun = time.perf_counter()
-    local = local_rows(batch_size, accumulate)
-    check(epochs, learning_rate_scale, steps_per_execution, max_corrupt)
+    local = limits.local_rows(batch_size, accumulate)
+    limits.check(epochs, learning_rate_scale, steps_per_execution, max_corrupt)
     records.check_directory(launch)
     if launch.init_from:
         encoders.read(launch.init_from)
     source = sources.open_source(data, split, launch.data_dir)
     sources.check_kind(source, kind(method.encoder))
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
-    divides(per_epoch, steps_per_execution)
+    limits.divides(per_epoch, steps_per_execution)
     clock = schedules.Clock(epochs * per_epoch, per_epoch, source.count)
     prepared = None if partners is None else partners.prepare(source, max_corrupt)
     batches = functools.partial(
@@ -124,7 +123,7 @@ def train(
     spec = batches().element_spec
     size = int(spec["views"][0].shape[1])
     whole = evaluation_data(evaluation, source, launch, size)
-    method.setup(local_spec(spec, local), clock, terms, accumulate)
+    method.setup(limits.local_spec(spec, local), clock, terms, accumulate)
     value = learning_rate(clock)
     optimizing.compile_method(
         method,
@@ -241,43 +240,6 @@ def _fit(
                 verbose=0,
             )
             start += steps * (last - first)
-
-
-def local_rows(batch_size: int, accumulate: int) -> int:
-    """Rows of each replica's share of a batch; ValueError if it cannot be cut."""
-    local = distribute.local_batch_size(batch_size)
-    accumulation.chunk_rows(local, accumulate)
-    return local
-
-
-def check(
-    epochs: int, scale: str, steps_per_execution: int, max_corrupt: float
-) -> None:
-    """Raises a ValueError for numbers and names that no run can have."""
-    if epochs < 1 or steps_per_execution < 1:
-        raise ValueError(
-            "epochs and steps_per_execution must be at least 1, got "
-            f"{epochs} and {steps_per_execution}."
-        )
-    checks.one_of(optimizing.SCALES, learning_rate_scale=scale)
-    if not 0 <= max_corrupt <= 1:
-        raise ValueError(f"max_corrupt must be in [0, 1], got {max_corrupt}.")
-
-
-def divides(per_epoch: int, steps_per_execution: int) -> None:
-    """Raises a ValueError if executions do not end where epochs do."""
-    if per_epoch % steps_per_execution:
-        raise ValueError(
-            f"steps_per_execution {steps_per_execution} must divide the {per_epoch} "
-            "steps of an epoch."
-        )
-
-
-def local_spec(spec: dict[str, Any], rows: int) -> dict[str, Any]:
-    """The spec of a replica's share of a global batch."""
-    return tf.nest.map_structure(
-        lambda s: tf.TensorSpec([rows, *s.shape[1:]], s.dtype), spec
-    )
 
 
 def evaluation_data(
