@@ -59,7 +59,7 @@ def test_foresees_a_run_and_leaves_nothing(planned, tmp_path, capsys):
     for words in (
         "SimCLRViews.size = 32",
         "train.data = 'embedded:32'",
-        "steps      8, 4 an epoch of 64 images",
+        "  8, 4 an epoch of 64 images",
         "GFLOP/s",
         "bound by  ",
         "Nothing was started",
