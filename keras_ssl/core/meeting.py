@@ -210,6 +210,6 @@ class Meeting:
         if self.cluster.index == 0:
             self._tell({"failed": sentence})
         # A step that waits for others is only ended from outside.
-        if not self._left.wait(min(_GRACE, self.timeout)):
+        if not self._left.wait(_GRACE):
             say(f"error: {sentence}")
             os._exit(1)

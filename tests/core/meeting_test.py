@@ -136,7 +136,7 @@ def test_silence_is_taken_for_an_end(monkeypatch):
 
 
 def test_beats_are_heard():
-    found = run(clusters(2), lambda m: time.sleep(0.6) or m.everyone("x", 0), 0.3)
+    found = run(clusters(2), lambda m: time.sleep(2.0) or m.everyone("x", 0), 1.0)
     assert found == [[0, 0]] * 2
 
 
