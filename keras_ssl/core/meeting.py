@@ -204,11 +204,12 @@ class Meeting:
         with self._lock:
             if self.failure is not None:
                 return
+            # Before anybody here can see it, who would leave and close the lines.
+            if self.cluster.index == 0:
+                self._tell({"failed": sentence})
             self.failure = sentence
         self._failed.set()
         self._inbox.put(None)
-        if self.cluster.index == 0:
-            self._tell({"failed": sentence})
         # A step that waits for others is only ended from outside.
         if not self._left.wait(_GRACE):
             say(f"error: {sentence}")
