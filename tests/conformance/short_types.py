@@ -62,6 +62,9 @@ def check_types(found, short):
     for op in found:
         # Roots are those of norms and optimizers; logarithms those of losses.
         if op.type in ("Rsqrt", "Sqrt", "Log", "SparseSoftmaxCrossEntropyWithLogits"):
-            assert op.outputs[0].dtype != short, op.name
+            assert op.outputs[0].dtype != short, (
+                f"{op.name} is computed in 16 bits; do it in objective(), whose "
+                "outputs are float32, or cast to float32 first."
+            )
         if op.type.startswith("FusedBatchNorm"):
             assert op.get_attr("U") == tf.float32, op.name
