@@ -36,7 +36,7 @@ RELATIVE = {
     "optimizer": 5e-5,
     # Shifts of norms begin at 0, so that all of them are gradients (seen 1.2e-5).
     "weight": 2e-5,
-    # A moving mean is a sum of far larger numbers (seen 1.8e-5).
+    # See `spread`.
     "moving statistic": 2e-5,
 }
 # What must be among the things compared, over all methods.
@@ -77,9 +77,21 @@ def beyond(one, many):
             found[name] = np.inf
             continue
         apart = float(np.abs(b - a).max(initial=0.0))
-        apart /= bound(facts[name]["kind"], a)
+        apart /= bound(facts[name]["kind"], np.append(a, spread(one, name)))
         found[name] = apart if np.isfinite(apart) else np.inf
     return found
+
+
+def spread(found, name):
+    """How large the numbers are of which a tensor is the mean: of moving means only.
+
+    They are sums of far larger numbers (seen 6e-2 from ones of 1.5, and 2.0e-5 of that
+    apart), by whose size they are rounded.
+    """
+    variance = found.get(f"{name.removesuffix('moving_mean')}moving_variance")
+    if not name.endswith("moving_mean") or variance is None:
+        return 0.0
+    return float(np.sqrt(variance.max(initial=0.0)))
 
 
 def by_kind(one, many):
