@@ -107,8 +107,25 @@ def scale():
     return "\n".join([head, "", *lines, "", f"Command: `{report['command']}`"])
 
 
+def measured(suite):
+    """A suite's part of the page of records, without its heading."""
+    text = (ROOT / "docs" / "performance.md").read_text()
+    return re.search(rf"^## {suite}\n\n(.*?)(?=\n+## |\n*\Z)", text, re.M | re.S)[1]
+
+
+def accumulate():
+    return measured("accumulate")
+
+
+def streamed():
+    return measured("streamed")
+
+
 # Who makes the generated parts of each page.
-PAGES = {README: (quickstart, methods, runs, recordings), SCALING: (scale,)}
+PAGES = {
+    README: (quickstart, methods, runs, recordings),
+    SCALING: (accumulate, streamed, scale),
+}
 
 
 def generated(text, makers):
