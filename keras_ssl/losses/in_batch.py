@@ -36,7 +36,7 @@ def moco_v3(
     Raises:
         ValueError: If the shapes differ or `temperature` or `chunk` is not positive.
     """
-    return _moco_v3(q1, q2, k1, k2, temperature, chunk, accuracy=False)["loss"]
+    return moco_v3_with_accuracy(q1, q2, k1, k2, temperature, chunk)["loss"]
 
 
 def moco_v3_with_accuracy(
@@ -65,19 +65,6 @@ def moco_v3_with_accuracy(
     Raises:
         ValueError: If the shapes differ or `temperature` or `chunk` is not positive.
     """
-    return _moco_v3(q1, q2, k1, k2, temperature, chunk, accuracy=True)
-
-
-def _moco_v3(
-    q1: tf.Tensor,
-    q2: tf.Tensor,
-    k1: tf.Tensor,
-    k2: tf.Tensor,
-    temperature: float,
-    chunk: int | None,
-    accuracy: bool,
-) -> dict[str, tf.Tensor]:
-    """The loss, and of one direction the accuracy if it is asked for."""
     checks.positive(temperature=temperature)
     checks.rank(2, q1=q1)
     checks.same_shape(q1=q1, q2=q2, k1=k1, k2=k2)
@@ -92,13 +79,13 @@ def _moco_v3(
             keys[:, view],
             right,
             chunk=chunk,
-            nearest=accuracy and view == 0,
+            nearest=view == 0,
             fixed=True,
         )
         for view in range(2)
     )
     errors = [found["log_sum"] - found["own"] for found in (first, second)]
-    scalars = {"loss": 2.0 * temperature * tf.reduce_mean(tf.add_n(errors))}
-    if accuracy:
-        scalars["accuracy"] = _rows.share(first["nearest"] == right)
-    return scalars
+    return {
+        "loss": 2.0 * temperature * tf.reduce_mean(tf.add_n(errors)),
+        "accuracy": _rows.share(first["nearest"] == right),
+    }
