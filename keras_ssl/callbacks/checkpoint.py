@@ -2,6 +2,8 @@
 
 import pathlib
 import time
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -20,6 +22,11 @@ class Checkpoint(keras.callbacks.Callback):
         every_steps: Steps between saves, beside those at epoch ends; 0 for none.
         keep: Number of the newest checkpoints that stay.
 
+    Attributes:
+        notes: Functions whose answers, anything that JSON can hold, are saved beside
+            the variables, by name.
+        noted: The answers that were in the restored checkpoint.
+
     Raises:
         ValueError: If a number is negative or `keep` is not positive.
     """
@@ -35,6 +42,8 @@ class Checkpoint(keras.callbacks.Callback):
             )
         self.every_epochs, self.every_steps, self.keep = every_epochs, every_steps, keep
         self.directory = pathlib.Path()
+        self.notes: dict[str, Callable[[], Any]] = {}
+        self.noted: dict[str, Any] = {}
         self.seconds = 0.0
         self._saved = -1
 
@@ -65,6 +74,7 @@ class Checkpoint(keras.callbacks.Callback):
                 continue
             weights_file.assign(self.variables, arrays, str(path))
             self._saved = int(meta["step"])
+            self.noted = meta.get("notes", {})
             return self._saved
         if paths:
             raise ValueError(
@@ -81,9 +91,10 @@ class Checkpoint(keras.callbacks.Callback):
         start = time.perf_counter()
         # Every worker takes part in reading; one of them writes.
         arrays = weights_file.values(self.variables)
+        notes = {name: note() for name, note in self.notes.items()}
         if distribute.is_chief():
             path = self.directory / f"step_{step:09d}.npz"
-            weights_file.save(path, arrays, {"step": step})
+            weights_file.save(path, arrays, {"step": step, "notes": notes})
             for old in checkpoints(self.directory)[: -self.keep]:
                 old.unlink()
         self._saved = step
