@@ -25,13 +25,14 @@ TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split they are scored on
 PROJECTOR_LAYERS = flags.DEFINE_integer(
     "projector_layers", 0, "How many of the projector's layers follow the encoder.", 0
 )
+SEEDS = flags.DEFINE_integer("seeds", 1, "Draws of what evaluations draw.")
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
 
 
 def main() -> int:
     """Evaluates and prints a table."""
     from keras_ssl.core import console
-    from keras_ssl.runs import evaluate, launch
+    from keras_ssl.runs import evaluate, launch, score_table
 
     launch.load_parts(PLUGIN.value)
     rows = evaluate.evaluate(
@@ -43,9 +44,9 @@ def main() -> int:
         TRAIN_SPLIT.value,
         TEST_SPLIT.value,
         PROJECTOR_LAYERS.value,
+        SEEDS.value,
     )
-    columns = ("subject", "evaluation", "step", "top1")
-    console.show([{c: str(row[c]) for c in columns} for row in rows])
+    console.show(score_table.table((row["subject"], row) for row in rows))
     return 0
 
 

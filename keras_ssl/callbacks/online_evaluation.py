@@ -2,17 +2,17 @@
 
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_ssl import metrics
 from keras_ssl.callbacks.pictures import draw_curves, draw_map
-from keras_ssl.core import console, distribute, registry, run_dir
+from keras_ssl.core import console, distribute, run_dir
 from keras_ssl.core.registry import register
-from keras_ssl.evaluation.data import RAW, EvaluationData, Features, frozen
+from keras_ssl.evaluation import results
+from keras_ssl.evaluation.data import RAW, EvaluationData, Features, Frozen
 
 
 @register("callback")
@@ -90,13 +90,14 @@ class OnlineEvaluation(keras.callbacks.Callback):
         step = self.step()
         text = []
         for evaluation in self.evaluations:
-            row = result(evaluation, subject, encode, data, step)
+            row = results.result(evaluation, subject, encode, data, step)
             if distribute.is_chief():
                 run_dir.append_line(self.directory / run_dir.EVALUATIONS, row)
             self.results.append(row)
-            text.append(f"{row['evaluation']} top-1 {row['top1']:.3f}")
+            score = results.headline(row)
+            text.append(f"{row['evaluation']} {row['score']} {score:.3f}")
             with self.writer.as_default(step):
-                tf.summary.scalar(f"{row['evaluation']}/{subject}", row["top1"])
+                tf.summary.scalar(f"{row['evaluation']}/{subject}", score)
         if subject == "encoder":
             with self.writer.as_default(step):
                 for name, value in row["health"].items():
@@ -118,7 +119,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
 
     def begin(self) -> None:
         """Scores the baselines, unless an earlier sitting of the run has."""
-        self.encode = frozen(self.model.product)
+        self.encode = Frozen(self.model.product)
         known = {(r["step"], r["subject"]) for r in self.results}
         raw, encode = RAW[self.whole.train.kind]
         if (0, raw) not in known:
@@ -149,34 +150,3 @@ class OnlineEvaluation(keras.callbacks.Callback):
     def step(self) -> int:
         """Updates made so far."""
         return int(self.model.optimizer.iterations.numpy())
-
-
-def result(
-    evaluation: Any, subject: str, encode: Any, data: EvaluationData, step: int
-) -> dict[str, Any]:
-    """One line of evaluations.jsonl: the scores and all that they depend on."""
-    scores = evaluation.run(encode, data)
-    return {
-        "step": step,
-        "evaluation": registry.name_of(evaluation),
-        "subject": subject,
-        **_rounded(scores),
-        "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
-        "protocol": {
-            **evaluation.protocol(),
-            **data.protocol(),
-            "precision": keras.config.dtype_policy().name,
-        },
-    }
-
-
-def _health(encode: Any, data: EvaluationData) -> dict[str, float]:
-    """Signs of collapse of an encoder, from at most 2,000 test images."""
-    sample = data.features(encode).test[:2000]
-    return _rounded(
-        {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
-    )
-
-
-def _rounded(values: Mapping[str, Any]) -> dict[str, float]:
-    return {key: float(f"{float(value):.6g}") for key, value in values.items()}

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_ssl.core import run_dir
 from keras_ssl.data import pipeline
+from keras_ssl.evaluation.results import headline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,9 +138,9 @@ def draw_curves(directory: pathlib.Path) -> None:
         for subject, style in _STYLES:
             for row in [r for r in rows if r["subject"] == subject][:1]:
                 label = f"{name}, {_NAMES[subject]}"
-                right.axhline(row["top1"], color=f"C{color}", ls=style, label=label)
+                right.axhline(headline(row), color=f"C{color}", ls=style, label=label)
         line = [
-            (r["step"], r["top1"])
+            (r["step"], headline(r))
             for r in rows
             if r["subject"] == "encoder" or _is_start(r)
         ]
@@ -148,7 +149,7 @@ def draw_curves(directory: pathlib.Path) -> None:
             right.plot(x, y, color=f"C{color}", marker="o", label=f"{name}, trained")
     right.set(
         xlabel="step",
-        ylabel="top-1",
+        ylabel="score",
         title="frozen features (in between: on fewer images)",
         ylim=(0, 1),
     )

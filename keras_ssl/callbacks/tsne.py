@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_ssl.callbacks.pictures import draw_points
 from keras_ssl.core import console, distribute, run_dir
 from keras_ssl.core.registry import register
-from keras_ssl.evaluation.data import EvaluationData, frozen
+from keras_ssl.evaluation.data import EvaluationData, Frozen
 
 
 @register("callback")
@@ -81,7 +81,7 @@ class TSNE(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         if self.data is None or not distribute.is_chief():
             return
-        found = self.data.features(frozen(self.model.product))
+        found = self.data.features(Frozen(self.model.product))
         self.data.forget()
         chosen = found.test_labels < self.classes
         features, labels = found.test[chosen], found.test_labels[chosen]

@@ -160,13 +160,55 @@ RAW: dict[str, tuple[str, Encode]] = {
 }
 
 
-def frozen(encoder: Any) -> Encode:
-    """Compiles an encoder in inference mode.
+class Frozen:
+    """An encoder as evaluations see it: compiled, in inference mode.
+
+    Attributes:
+        encoder: The model, for evaluations that look inside or train it further; such
+            a one trains a copy.
 
     Args:
         encoder: Called as `encoder(images, training=False)`.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder = encoder
+        self._features = tf.function(
+            lambda images: encoder(images, training=False), autograph=False
+        )
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Features `(n, d)` of a batch."""
+        return self._features(images)
+
+
+def need_model(encode: Encode, what: str) -> Any:
+    """The model behind a function of features.
+
+    Args:
+        encode: What an evaluation was given.
+        what: Who wants it, for the error.
+
+    Raises:
+        ValueError: If there is none: raw pixels, or an exported SavedModel.
+    """
+    if not isinstance(encode, Frozen):
+        raise ValueError(
+            f"{what} looks inside the encoder, and what is scored is no Keras model "
+            "but raw pixels or an exported function. Score the run that it came from, "
+            "and --subject=encoder or random_init."
+        )
+    return encode.encoder
+
+
+def unit_rows(x: np.ndarray) -> np.ndarray:
+    """Rows divided by their lengths; rows of zeros stay.
+
+    Args:
+        x: `(n, d)` floats.
 
     Returns:
-        A function of a batch of images.
+        `(n, d)`, each row of length 1 or 0.
     """
-    return tf.function(lambda images: encoder(images, training=False), autograph=False)
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(lengths > 0, lengths, 1.0)

@@ -1,16 +1,13 @@
 """Weighted nearest neighbours: Wu et al. 2018, https://arxiv.org/abs/1805.01978."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow as tf
 
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData
-
-# Similarities held at a time: 256 MB of float32.
-_CHUNK = 64 << 20
+from keras_ssl.evaluation.neighbours import DISTANCES, Neighbours, nearest
 
 
 @register("evaluation", "knn")
@@ -20,34 +17,43 @@ class KNN:
 
     Args:
         k: Neighbours that vote; at most the number of train images.
-        temperature: Positive; votes weigh `exp(cosine / temperature)`.
+        temperature: Positive; votes weigh `exp(similarity / temperature)`.
+        distance: `cosine`, as in the paper, or `euclidean`, whose similarity is minus
+            the distance.
 
     Raises:
-        ValueError: If `k` or `temperature` is not positive.
+        ValueError: If `k` or `temperature` is not positive, or there is no such
+            distance.
     """
 
+    score: ClassVar[str] = "top1"
     k: int = 20
     temperature: float = 0.07
+    distance: str = "cosine"
 
     def __post_init__(self) -> None:
         _check(self.k, self.temperature)
+        if self.distance not in DISTANCES:
+            raise ValueError(
+                f"distance must be one of {', '.join(DISTANCES)}, got "
+                f"{self.distance!r}."
+            )
 
     def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
         """Returns `{"top1": share of test images classified right}`."""
         f = data.features(encode)
-        predicted = knn_predict(
-            f.train,
-            f.train_labels,
-            f.test,
-            f.num_classes,
-            min(self.k, len(f.train)),
-            self.temperature,
-        )
+        k = min(self.k, len(f.train))
+        found = nearest(f.train, f.test, k, self.distance)
+        predicted = _vote(found, f.train_labels, f.num_classes, self.temperature)
         return {"top1": float(np.mean(predicted == f.test_labels))}
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""
-        return {"k": self.k, "temperature": self.temperature, "distance": "cosine"}
+        return {
+            "k": self.k,
+            "temperature": self.temperature,
+            "distance": self.distance,
+        }
 
 
 def knn_predict(
@@ -61,8 +67,7 @@ def knn_predict(
     """Classifies by the votes of the `k` nearest train examples, exactly.
 
     Cosine similarity; votes weigh `exp(similarity / temperature)`, as in
-    facebookresearch/dino eval_knn.py. Runs over the test set in chunks, so that
-    memory stays bounded. Ties go to the first class.
+    facebookresearch/dino eval_knn.py. Memory stays bounded. Ties go to the first class.
 
     Args:
         train_features: `(n, d)`.
@@ -79,34 +84,20 @@ def knn_predict(
         ValueError: If `k` or `temperature` is out of range.
     """
     _check(k, temperature)
-    if k > len(train_features):
-        raise ValueError(
-            f"k must be at most the {len(train_features)} train examples, got {k}."
-        )
-    train = tf.math.l2_normalize(tf.cast(train_features, tf.float32), -1)
-    test = tf.math.l2_normalize(tf.cast(test_features, tf.float32), -1)
-    labels = tf.cast(train_labels, tf.int32)
-    rows = max(1, _CHUNK // max(1, int(train.shape[0])))
-    votes = [
-        _votes(train, labels, test[at : at + rows], num_classes, k, temperature)
-        for at in range(0, int(test.shape[0]), rows)
-    ]
-    return np.concatenate([np.argmax(v, axis=1) for v in votes]).astype(np.int64)
+    found = nearest(np.asarray(train_features), np.asarray(test_features), k)
+    return _vote(found, np.asarray(train_labels), num_classes, temperature)
 
 
-def _votes(
-    train: tf.Tensor,
-    labels: tf.Tensor,
-    test: tf.Tensor,
-    num_classes: int,
-    k: int,
-    temperature: float,
+def _vote(
+    found: Neighbours, labels: np.ndarray, num_classes: int, temperature: float
 ) -> np.ndarray:
-    near, index = tf.math.top_k(tf.matmul(test, train, transpose_b=True), k)
-    # Relative to the nearest: exp(1 / temperature) may not fit in float32.
-    weights = tf.exp((near - near[:, :1]) / temperature)
-    one_hot = tf.one_hot(tf.gather(labels, index), num_classes)
-    return tf.einsum("mk,mkc->mc", weights, one_hot).numpy()
+    near = found.similarity.astype(np.float64)
+    # Relative to the nearest: exp(1 / temperature) may be too large a number.
+    weights = np.exp((near - near[:, :1]) / temperature)
+    votes = np.zeros((len(near), num_classes))
+    rows = np.arange(len(near))[:, None]
+    np.add.at(votes, (rows, labels[found.indices]), weights)
+    return np.argmax(votes, axis=1).astype(np.int64)
 
 
 def _check(k: int, temperature: float) -> None:

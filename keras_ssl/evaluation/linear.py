@@ -6,7 +6,7 @@ no augmentation, the regularisation chosen on a held-out part of train.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +33,7 @@ class LinearProbe:
         ValueError: If an argument is out of range.
     """
 
+    score: ClassVar[str] = "top1"
     l2: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4)
     held_out: float = 0.1
     max_iterations: int = 100

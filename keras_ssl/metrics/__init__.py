@@ -6,11 +6,17 @@ from keras_ssl.metrics.clusters import (
     normalized_mutual_information,
 )
 from keras_ssl.metrics.health import feature_std, rankme
+from keras_ssl.metrics.partitions import adjusted_rand, matched_accuracy
+from keras_ssl.metrics.ranking import average_precision, eleven_point
 from keras_ssl.metrics.sphere import alignment, uniformity
 
 __all__ = [
+    "adjusted_rand",
     "alignment",
+    "average_precision",
+    "eleven_point",
     "feature_std",
+    "matched_accuracy",
     "mean_entropy",
     "nearest_images",
     "normalized_mutual_information",

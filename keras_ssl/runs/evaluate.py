@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ssl.callbacks.online_evaluation import result
 from keras_ssl.core import registry, run_dir
 from keras_ssl.data import sources
-from keras_ssl.evaluation.data import RAW, Encode, EvaluationData, frozen
+from keras_ssl.evaluation import results
+from keras_ssl.evaluation.data import RAW, Encode, EvaluationData, Frozen
 from keras_ssl.runs import encoders
 
 _RAW = dict(RAW.values())
@@ -26,6 +26,7 @@ def evaluate(
     train_split: str = "train",
     test_split: str = "test",
     projector_layers: int = 0,
+    seeds: int = 1,
 ) -> list[dict[str, Any]]:
     """Evaluates and appends to the evaluations.jsonl of the run or beside the export.
 
@@ -41,6 +42,8 @@ def evaluate(
         projector_layers: Layers of the run's projector that follow the encoder, each
             with its norm and ReLU. The lines' subject then says so, as in
             `encoder/projector_1`.
+        seeds: How often what an evaluation draws, such as which labels it sees, is
+            drawn; those that draw nothing run once.
 
     Returns:
         The new lines of evaluations.jsonl.
@@ -77,10 +80,25 @@ def evaluate(
         # Not to be taken for the encoder's own score.
         after = f"/projector_{projector_layers}" if projector_layers else ""
         label = subject if subject in _RAW else subject + after
-        for run in runs:
-            rows.append(result(run, label, encode, both, meta["step"]))
+        for run in _all_seeds(runs, seeds):
+            rows.append(results.result(run, label, encode, both, meta["step"]))
             run_dir.append_line(path / run_dir.EVALUATIONS, rows[-1])
     return rows
+
+
+def _all_seeds(evaluations: Sequence[Any], seeds: int) -> list[Any]:
+    """Each evaluation once for each seed, if it has any.
+
+    Raises:
+        ValueError: If there is to be no seed.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    return [
+        results.seeded(run, seed)
+        for run in evaluations
+        for seed in (range(seeds) if results.has_seed(run) else range(1))
+    ]
 
 
 def _check_baselines(subjects: Sequence[str], kind: str) -> None:
@@ -99,7 +117,7 @@ def _subject(
     if name in _RAW:
         return _RAW[name]
     if name == "random_init":
-        return frozen(encoders.build(meta))
+        return Frozen(encoders.build(meta))
     return _trained(path, projector_layers)
 
 
@@ -109,4 +127,4 @@ def _trained(path: pathlib.Path, projector_layers: int) -> Encode:
         serve = tf.saved_model.load(str(path)).signatures["serve_float"]
         (name,) = serve.structured_input_signature[1]
         return lambda examples: serve(**{name: examples})["features"]
-    return frozen(encoders.load(path, projector_layers=projector_layers)[0])
+    return Frozen(encoders.load(path, projector_layers=projector_layers)[0])

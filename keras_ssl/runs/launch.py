@@ -19,7 +19,7 @@ from keras_ssl.core import (
     precision as precisions,
 )
 from keras_ssl.core.meeting import Meeting
-from keras_ssl.runs import export, plan_text, records
+from keras_ssl.runs import export, plan_text, records, score_table
 from keras_ssl.runs import plan as planning
 from keras_ssl.runs.records import Launch
 
@@ -148,12 +148,11 @@ def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
 
 def _table(folder: pathlib.Path, step: int) -> list[dict[str, str]]:
     """A row a subject, a column an evaluation."""
-    found: dict[str, dict[str, str]] = {}
+    own: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     for row in run_dir.read_lines(folder / run_dir.EVALUATIONS):
         baseline = row["subject"] != "encoder" and row["step"] == 0
         if baseline or row["step"] == step:
-            name = f"{row['evaluation']} top-1"
-            line = found.setdefault(row["subject"], {"features": row["subject"]})
             # The run's own come first; later ones may be of other data.
-            line.setdefault(name, f"{row['top1']:.3f}")
-    return list(found.values())
+            key = (row["subject"], row["evaluation"])
+            own.setdefault(key, (row["subject"], row))
+    return score_table.table(own.values())

@@ -2,53 +2,18 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 import statistics
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import scipy.stats
+from typing import Any
 
 from keras_ssl.core import config, gin_text, run_dir
+from keras_ssl.evaluation.intervals import Interval, interval
+from keras_ssl.evaluation.results import headline
 
 PROOF = "proof.json"
 FAILURE = "failure.json"
 REASON = "reason.txt"
 SUBJECTS = ("encoder", "random_init", "raw_pixels")
-# Share of t-intervals that hold the mean of all seeds.
-CONFIDENCE = 0.95
-
-
-class Interval(NamedTuple):
-    """A mean with its bounds, which one value does not have."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Mean over seeds, and how far it can be trusted.
-
-    Args:
-        values: One number a seed.
-
-    Returns:
-        The mean alone of one value; of two with the least and the greatest, since no
-        spread can be told from two; of more with the 95 % t-interval.
-
-    Raises:
-        ValueError: If there are no values.
-    """
-    if not values:
-        raise ValueError("An interval needs at least one value, got none.")
-    mean = statistics.fmean(values)
-    if len(values) < 3:
-        return Interval(mean, *((min(values), max(values)) if values[1:] else ()))
-    quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-    half = float(quantile) * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half)
 
 
 def final(folder: pathlib.Path) -> dict[tuple[str, str], dict[str, Any]]:
@@ -205,17 +170,17 @@ class Table:
         return list(self.protocol["evaluations"])
 
     def score(self, subject: str, evaluation: str, method: str) -> Interval:
-        """Top-1 of a subject over a method's seeds."""
+        """The score of a subject over a method's seeds."""
         runs = self.methods[method]
-        return interval([r.scores[subject, evaluation]["top1"] for r in runs])
+        return interval([headline(r.scores[subject, evaluation]) for r in runs])
 
     def raw_pixels(self, evaluation: str) -> float:
-        """Top-1 of raw pixels, which no method and no seed changes."""
+        """The score of raw pixels, which no method and no seed changes."""
         method = next(iter(self.methods))
         return self.score("raw_pixels", evaluation, method).mean
 
     def gain(self, method: str, evaluation: str) -> float:
-        """Mean top-1 above the better baseline."""
+        """Mean score above the better baseline."""
         trained, *baselines = (
             self.score(subject, evaluation, method).mean for subject in SUBJECTS
         )

@@ -4,8 +4,9 @@ import pathlib
 from typing import Any
 
 from keras_ssl.core import console, run_dir
+from keras_ssl.evaluation.intervals import Interval, interval
 from keras_ssl.runs import prove_records
-from keras_ssl.runs.prove_records import Interval, Table
+from keras_ssl.runs.prove_records import Table
 
 NAMES = {"knn": "kNN", "linear": "linear probe"}
 
@@ -154,7 +155,7 @@ def _row(table: Table, method: str, names: dict[str, str]) -> dict[str, str]:
     best, gain = table.best(method)
 
     def mean(values: list[float]) -> float:
-        return prove_records.interval(values).mean
+        return interval(values).mean
 
     def health(name: str) -> float:
         scores = (run.scores["encoder", best] for run in runs)

@@ -12,12 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.callbacks.online_evaluation import OnlineEvaluation, result
+from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.core import distribute, weights_file
 from keras_ssl.core.flops import Flops, of_graph
 from keras_ssl.core.tracing import named_optimizer_variables, named_variables
 from keras_ssl.data import pipeline
-from keras_ssl.evaluation.data import RAW, EvaluationData, frozen
+from keras_ssl.evaluation import results
+from keras_ssl.evaluation.data import RAW, EvaluationData, Frozen
 from keras_ssl.methods.base import Method
 
 STEPS = 20
@@ -164,7 +165,7 @@ def score(
     Returns:
         Times; of large sets estimated from a part of them.
     """
-    encode = frozen(encoder)
+    encode = Frozen(encoder)
     counts = [
         len(pipeline.subset(source.count, limit))
         for source, limit in (
@@ -189,7 +190,7 @@ def score(
     def run(subject: str, encode: Any, data: EvaluationData) -> float:
         begun = time.perf_counter()
         for each in evaluation.evaluations:
-            result(each, subject, encode, data, 0)
+            results.result(each, subject, encode, data, 0)
         data.forget()
         return time.perf_counter() - begun
 

@@ -1,0 +1,127 @@
+"""A result with all that it depends on, and a fingerprint of that."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import keras
+
+from keras_ssl import metrics
+from keras_ssl.core import registry
+from keras_ssl.evaluation.data import RAW, Encode, EvaluationData
+
+# What is drawn anew for each seed, beside which results of one protocol differ.
+_SEED = "seed"
+
+
+class Evaluation(Protocol):
+    """What every registered evaluation is: it sees an encoder, never a method.
+
+    Class attributes:
+        score: Name of the number that stands for the result, the higher the better.
+    """
+
+    score: ClassVar[str]
+
+    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
+        """Named numbers, `score` among them."""
+        ...
+
+    def protocol(self) -> dict[str, Any]:
+        """What a result depends on beside the data, as JSON can hold it."""
+        ...
+
+
+def result(
+    evaluation: Any, subject: str, encode: Encode, data: EvaluationData, step: int
+) -> dict[str, Any]:
+    """One line of evaluations.jsonl: the scores and all that they depend on.
+
+    Args:
+        evaluation: See `Evaluation`.
+        subject: What is scored: `encoder`, or a baseline.
+        encode: Its features of a batch.
+        data: What it is scored on.
+        step: Of the run.
+
+    Returns:
+        The numbers of the evaluation by name, and `step`, `evaluation`, `subject`,
+        `score` (which number counts), `health`, `protocol` and its `fingerprint`.
+    """
+    numbers = evaluation.run(encode, data)
+    protocol = {
+        **evaluation.protocol(),
+        **data.protocol(),
+        "precision": keras.config.dtype_policy().name,
+    }
+    name = registry.name_of(evaluation)
+    return {
+        "step": step,
+        "evaluation": name,
+        "subject": subject,
+        "score": evaluation.score,
+        **_rounded(numbers),
+        "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
+        "protocol": protocol,
+        "fingerprint": fingerprint(name, protocol),
+    }
+
+
+def fingerprint(evaluation: str, protocol: Mapping[str, Any]) -> str:
+    """A short digest of a protocol; results with different ones do not compare.
+
+    Args:
+        evaluation: Name of the evaluation.
+        protocol: See `Evaluation.protocol`; its `seed`, if any, does not count.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    counted = {key: value for key, value in protocol.items() if key != _SEED}
+    text = json.dumps([evaluation, counted], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def seeded(evaluation: Any, seed: int) -> Any:
+    """The evaluation with another seed.
+
+    Args:
+        evaluation: A data class; its field `seed`, if it has one, says what is drawn.
+        seed: At least 0.
+
+    Returns:
+        The evaluation as it is if nothing in it is drawn.
+    """
+    if not has_seed(evaluation):
+        return evaluation
+    return dataclasses.replace(evaluation, seed=seed)
+
+
+def has_seed(evaluation: Any) -> bool:
+    """Whether a result depends on a seed."""
+    fields = dataclasses.fields(evaluation) if _is_data(evaluation) else ()
+    return any(field.name == _SEED for field in fields)
+
+
+def headline(row: Mapping[str, Any]) -> float:
+    """The number that stands for a line of evaluations.jsonl."""
+    # Lines of older versions know of top-1 only.
+    return float(row[row.get("score", "top1")])
+
+
+def _is_data(evaluation: Any) -> bool:
+    return dataclasses.is_dataclass(evaluation) and not isinstance(evaluation, type)
+
+
+def _health(encode: Encode, data: EvaluationData) -> dict[str, float]:
+    """Signs of collapse of an encoder, from at most 2,000 test images."""
+    sample = data.features(encode).test[:2000]
+    return _rounded(
+        {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
+    )
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(f"{float(value):.6g}") for key, value in values.items()}

@@ -1,0 +1,82 @@
+"""Retrieval: whether images of a test image's class come first among train images."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from keras_ssl import metrics
+from keras_ssl.core.registry import register
+from keras_ssl.evaluation.data import Encode, EvaluationData, Features, unit_rows
+
+# Similarities ranked at a time: 32 MB of float32, and some 200 MB beside.
+_CHUNK = 8 << 20
+
+
+@register("evaluation", "retrieval")
+@dataclasses.dataclass(frozen=True)
+class Retrieval:
+    """Mean average precision and recall@k of test images among train images, by cosine.
+
+    Relevant to an image are those of its class. Recall@k is the share of test images
+    with a relevant one among the first k, as in metric learning (Jegou et al. 2011).
+
+    Args:
+        ks: The numbers k of recall@k, each positive; at most the number of train
+            images count.
+        queries: Most test images that ask, evenly spread; all if None.
+
+    Raises:
+        ValueError: If a number is not positive.
+    """
+
+    score: ClassVar[str] = "map"
+    ks: Sequence[int] = (1, 5, 10)
+    queries: int | None = None
+
+    def __post_init__(self) -> None:
+        least = 1 if self.queries is None else self.queries
+        if not self.ks or min(*self.ks, least) < 1:
+            raise ValueError(
+                f"ks and queries must be positive, got {self.ks} and {self.queries}."
+            )
+
+    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
+        """Returns `map` and `recall@k`; images whose class train lacks do not count."""
+        f = data.features(encode)
+        asked = np.isin(f.test_labels, f.train_labels).nonzero()[0]
+        if self.queries is not None and self.queries < len(asked):
+            asked = asked[np.linspace(0, len(asked) - 1, self.queries).astype(int)]
+        train, test = unit_rows(f.train), unit_rows(f.test[asked])
+        labels = f.test_labels[asked]
+        rows = max(1, _CHUNK // len(train))
+        parts = [
+            self._of(f, train, test[at : at + rows], labels[at : at + rows])
+            for at in range(0, len(test), rows)
+        ]
+        mean = np.concatenate(parts).mean(axis=0)
+        names = ("map", *(f"recall@{k}" for k in self.ks))
+        return dict(zip(names, map(float, mean), strict=True))
+
+    def _of(
+        self, f: Features, train: np.ndarray, test: np.ndarray, labels: np.ndarray
+    ) -> np.ndarray:
+        """`(m, 1 + ks)` average precisions and whether the first k hold a right one."""
+        similarity = test @ train.T
+        relevant = f.train_labels == labels[:, None]
+        most = min(max(self.ks), len(train))
+        first = np.argsort(-similarity, axis=1, kind="stable")[:, :most]
+        found = np.cumsum(np.take_along_axis(relevant, first, 1), axis=1) > 0
+        recalls = [found[:, min(k, most) - 1] for k in self.ks]
+        precision = metrics.average_precision(similarity, relevant)
+        return np.column_stack([precision, *recalls])
+
+    def protocol(self) -> dict[str, Any]:
+        """What a result depends on beside the data."""
+        return {
+            "ks": list(self.ks),
+            "queries": self.queries,
+            "gallery": "train",
+            "distance": "cosine",
+        }

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+from sklearn.svm import LinearSVC
+
+from keras_ssl.evaluation.svm import SVM, _signs, fit_svm
+from tests.evaluation.made import Data
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def objective(w, x, sign, cost, positive):
+    """Of one class, in float64."""
+    x1 = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
+    slack = np.maximum(0, 1 - sign * (x1 @ w))
+    weight = np.where(sign > 0, positive, 1.0) * (sign != 0) * cost
+    return 0.5 * w @ w + np.sum(weight * slack**2)
+
+
+def reference(x, sign, cost, positive):
+    model = LinearSVC(
+        C=cost, class_weight={1: positive, -1: 1}, dual=False, tol=1e-8, max_iter=10000
+    ).fit(x, sign)
+    return np.append(model.coef_[0], model.intercept_[0])
+
+
+def test_the_optimum_is_scikit_learns():
+    data = Data(spread=0.6)
+    x, signs = unit(data.made.train), _signs(data.made.train_labels, 4)
+    costs = np.array([0.01, 1.0, 20.0, 1000.0])
+    got = fit_svm(x, signs, costs, 2.0)
+    for i, cost in enumerate(costs):
+        want = reference(x, signs[:, i], cost, 2.0)
+        best = objective(want, x, signs[:, i], cost, 2.0)
+        mine = objective(got[:, i].astype(np.float64), x, signs[:, i], cost, 2.0)
+        assert mine == pytest.approx(best, rel=1e-4)
+        if cost < 1000:
+            np.testing.assert_allclose(got[:, i], want, atol=0.02 * np.abs(want).max())
+
+
+def test_what_does_not_count_changes_nothing():
+    data = Data()
+    x, signs = unit(data.made.train), _signs(data.made.train_labels, 4)
+    want = fit_svm(x[:100], signs[:100], np.ones(4))
+    signs[100:] = 0
+    got = fit_svm(x, signs, np.ones(4))
+    np.testing.assert_allclose(got, want, atol=1e-3)
+
+
+def test_map_is_the_mean_over_classes_at_costs_chosen_in_train():
+    data = Data(n=90, d=30, spread=0.4)
+    f = data.made
+    x, signs = unit(f.train), _signs(f.train_labels, 4)
+    evaluation = SVM(costs=(100.0, 0.01, 1.0))
+    costs = evaluation.choose(x, signs)
+    assert len(set(costs)) > 1
+    fold = np.random.default_rng(0).permutation(len(x)) % 3
+    for c in range(4):
+        found = {}
+        for cost in (0.01, 1.0, 100.0):
+            scores = []
+            for held in range(3):
+                fit = fold != held
+                w = reference(x[fit], signs[fit, c], cost, 2.0)
+                rest = x[~fit] @ w[:-1]
+                scores.append(average_precision_score(signs[~fit, c] > 0, rest))
+            found[cost] = np.sum(scores)
+        assert found[costs[c]] == pytest.approx(max(found.values()), abs=0.02)
+    want = []
+    for c in range(4):
+        w = reference(x, signs[:, c], costs[c], 2.0)
+        want.append(average_precision_score(f.test_labels == c, unit(f.test) @ w[:-1]))
+    got = evaluation.run("encode", data)
+    assert got["map"] == pytest.approx(np.mean(want), abs=2e-3)
+    order = np.random.default_rng(0).permutation(60)
+    assert (
+        evaluation.run("encode", Data(order, n=90, d=30, spread=0.4))["map"]
+        < got["map"]
+    )
+
+
+def test_arguments_out_of_range():
+    for bad in ({"costs": ()}, {"positive_weight": 0}, {"folds": 1}, {"points": "10"}):
+        with pytest.raises(ValueError, match=r"must be|folds"):
+            SVM(**bad)
