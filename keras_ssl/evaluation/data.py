@@ -68,8 +68,8 @@ class EvaluationData:
         if self._features is None or self._of is not encode:
             _, classes = self.train.need_labels("An evaluation")
             self._features = Features(
-                *self._split(encode, self.train, self.train_limit),
-                *self._split(encode, self.test, self.test_limit),
+                *self.split(encode, self.train, self.train_limit),
+                *self.split(encode, self.test, self.test_limit),
                 len(classes),
             )
             self._of = encode
@@ -102,9 +102,22 @@ class EvaluationData:
             "preprocessing": _PREPROCESSING[self.train.kind],
         }
 
-    def _split(
+    def split(
         self, encode: Encode, source: sources.Source, limit: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
+        """What an encoder makes of a split, with labels.
+
+        Args:
+            encode: As for `features`.
+            source: The split.
+            limit: Takes an evenly spread part of so many images.
+
+        Returns:
+            `(n, d)` float32 and `(n,)` labels; images that cannot be read are left out.
+
+        Raises:
+            ValueError: If too many cannot be read.
+        """
         labels, _ = source.need_labels("An evaluation")
         batches = pipeline.numbered_batches(source, self.size, self.batch_size, limit)
         # Images that cannot be read are left out, so the labels are those that remain.
