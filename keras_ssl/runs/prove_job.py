@@ -2,18 +2,16 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import keras_ssl
 from keras_ssl.core import config, run_dir
 from keras_ssl.runs import prove_records, records
+from keras_ssl.runs.child import start
 
 LOG = "log.txt"
 # Lines of metrics.jsonl that a record keeps.
@@ -75,15 +73,9 @@ class Job:
             "plugins": self.launch.plugins,
             "data_dir": self.launch.data_dir,
         }
-        module = "keras_ssl.runs.prove_one"
-        command = [sys.executable, "-m", module, json.dumps(words), json.dumps(cores)]
-        # From a clone that is not installed the package is found by its folder.
-        root = str(pathlib.Path(keras_ssl.__file__).parents[1])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         with (self.folder / LOG).open("a", encoding="utf-8") as log:
             begin = log.tell()
-            child = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+            child = start(words, cores, stdout=log, stderr=log)
         return Running(self, tuple(cores), child, begin, time.perf_counter())
 
     def public(self, text: str) -> str:
