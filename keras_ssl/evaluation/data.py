@@ -16,7 +16,8 @@ class Features(NamedTuple):
     """Frozen features with their labels.
 
     `train` and `test` are `(n, d)` float32, the labels `(n,)` int64 in
-    `[0, num_classes)`.
+    `[0, num_classes)`; those of a set of several labels an image `(n, num_classes)`
+    int64: 1 where an image shows the class, 0 where that does not count, else -1.
     """
 
     train: np.ndarray
@@ -52,21 +53,25 @@ class EvaluationData:
 
     def __post_init__(self) -> None:
         for source in (self.train, self.test):
-            source.need_labels("An evaluation")
+            source.need_labels("An evaluation", several=True)
         sources.check_classes(self.train, self.test)
         self._of: Encode | None = None
         self._features: Features | None = None
         self._protocol: dict[str, Any] | None = None
 
-    def features(self, encode: Encode) -> Features:
+    def features(self, encode: Encode, several: bool = False) -> Features:
         """Features of both splits; those of the last encoder are kept.
 
         Args:
             encode: Maps `(n, size, size, 3)` floats in [0, 1] to `(n, d)`; of
                 recordings `(n, size)` floats in [-1, 1].
+            several: Whether rows of signs will do, where images have several labels.
+
+        Raises:
+            ValueError: If images have several labels and that will not do.
         """
+        _, classes = self.train.need_labels("This evaluation", several)
         if self._features is None or self._of is not encode:
-            _, classes = self.train.need_labels("An evaluation")
             self._features = Features(
                 *self._split(encode, self.train, self.train_limit),
                 *self._split(encode, self.test, self.test_limit),
@@ -105,7 +110,7 @@ class EvaluationData:
     def _split(
         self, encode: Encode, source: sources.Source, limit: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        labels, _ = source.need_labels("An evaluation")
+        labels, _ = source.need_labels("An evaluation", several=True)
         batches = pipeline.numbered_batches(source, self.size, self.batch_size, limit)
         # Images that cannot be read are left out, so the labels are those that remain.
         found = [

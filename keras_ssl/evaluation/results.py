@@ -21,6 +21,8 @@ class Evaluation(Protocol):
 
     Class attributes:
         score: Name of the number that stands for the result, the higher the better.
+
+    One that also takes several labels an image says so by `several = True`.
     """
 
     score: ClassVar[str]
@@ -117,7 +119,7 @@ def _is_data(evaluation: Any) -> bool:
 
 def _health(encode: Encode, data: EvaluationData) -> dict[str, float]:
     """Signs of collapse of an encoder, from at most 2,000 test images."""
-    sample = data.features(encode).test[:2000]
+    sample = data.features(encode, several=True).test[:2000]
     return _rounded(
         {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
     )

@@ -23,6 +23,8 @@ from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
 class SVM:
     """Mean average precision of one linear SVM a class on features of unit length.
 
+    Images may have several labels, or one.
+
     Args:
         costs: What each may choose its cost from, positive.
         folds: Folds of train in which the choice is made, at least 2.
@@ -34,6 +36,7 @@ class SVM:
     """
 
     score: ClassVar[str] = "map"
+    several: ClassVar[bool] = True
     costs: Sequence[float] = (
         0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0,
     )  # fmt: skip
@@ -55,7 +58,7 @@ class SVM:
 
     def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
         """Returns `map`, over the classes that test has."""
-        f = data.features(encode)
+        f = data.features(encode, several=True)
         train, test = unit_rows(f.train), unit_rows(f.test)
         signs, truth = (
             _signs(x, f.num_classes) for x in (f.train_labels, f.test_labels)
@@ -169,5 +172,10 @@ def _loss_and_gradient(
 
 
 def _signs(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """One column a class: 1 for its examples, -1 for all others."""
+    """One column a class: 1 for its examples, -1 for all others.
+
+    Where images have several labels they are given so, with 0 for what does not count.
+    """
+    if labels.ndim == 2:
+        return labels.astype(np.float64)
     return np.where(labels[:, None] == np.arange(num_classes), 1.0, -1.0)
