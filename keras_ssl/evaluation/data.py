@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.data import pipeline, sources
+from keras_ssl.data.short_side import short_side
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -17,7 +18,8 @@ class Features(NamedTuple):
 
     `train` and `test` are `(n, d)` float32, the labels `(n,)` int64 in
     `[0, num_classes)`; those of a set of several labels an image `(n, num_classes)`
-    int64: 1 where an image shows the class, 0 where that does not count, else -1.
+    int64: 1 where an image shows the class, 0 where that does not count, else -1. `val`
+    is there where the data have a split of their own to choose on.
     """
 
     train: np.ndarray
@@ -25,6 +27,8 @@ class Features(NamedTuple):
     test: np.ndarray
     test_labels: np.ndarray
     num_classes: int
+    val: np.ndarray | None = None
+    val_labels: np.ndarray | None = None
 
 
 @dataclasses.dataclass
@@ -39,6 +43,9 @@ class EvaluationData:
         train_limit: Takes an evenly spread part of so many train images.
         test_limit: The same for test.
         batch_size: Images encoded at a time.
+        val: What choices are made on, where the data have a split for that.
+        short_side: Whether images are resized by their short sides, bicubic, before the
+            middle is cut out, as in papers on transfer; see `data.short_side`.
 
     Raises:
         ValueError: If a split has no labels or the classes differ.
@@ -50,11 +57,14 @@ class EvaluationData:
     train_limit: int | None = None
     test_limit: int | None = None
     batch_size: int = 500
+    _: dataclasses.KW_ONLY
+    val: sources.Source | None = None
+    short_side: bool = False
 
     def __post_init__(self) -> None:
-        for source in (self.train, self.test):
+        for source in self._sources():
             source.need_labels("An evaluation", several=True)
-        sources.check_classes(self.train, self.test)
+            sources.check_classes(self.train, source)
         self._of: Encode | None = None
         self._features: Features | None = None
         self._protocol: dict[str, Any] | None = None
@@ -76,6 +86,7 @@ class EvaluationData:
                 *self._split(encode, self.train, self.train_limit),
                 *self._split(encode, self.test, self.test_limit),
                 len(classes),
+                *(() if self.val is None else self._split(encode, self.val, None)),
             )
             self._of = encode
         return self._features
@@ -90,7 +101,12 @@ class EvaluationData:
             self._protocol = self._make_protocol()
         return self._protocol
 
+    def _sources(self) -> list[sources.Source]:
+        """Train, test and, where there is one, val."""
+        return [s for s in (self.train, self.test, self.val) if s is not None]
+
     def _make_protocol(self) -> dict[str, Any]:
+        shown = "short side" if self.short_side else self.train.kind
 
         def one(source: sources.Source, limit: int | None) -> dict[str, Any]:
             return {
@@ -103,15 +119,19 @@ class EvaluationData:
         return {
             "train": one(self.train, self.train_limit),
             "test": one(self.test, self.test_limit),
+            **({} if self.val is None else {"val": one(self.val, None)}),
             "image_size": self.size,
-            "preprocessing": _PREPROCESSING[self.train.kind],
+            "preprocessing": _PREPROCESSING[shown],
         }
 
     def _split(
         self, encode: Encode, source: sources.Source, limit: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
         labels, _ = source.need_labels("An evaluation", several=True)
-        batches = pipeline.numbered_batches(source, self.size, self.batch_size, limit)
+        shown = short_side if self.short_side else None
+        batches = pipeline.numbered_batches(
+            source, self.size, self.batch_size, limit, shown=shown
+        )
         # Images that cannot be read are left out, so the labels are those that remain.
         found = [
             (index, np.asarray(encode(images), np.float32)) for index, images in batches
@@ -122,6 +142,7 @@ class EvaluationData:
 
 _PREPROCESSING = {
     "image": "middle square, resized with antialiasing where larger",
+    "short side": "short side resized bicubic with antialiasing, middle square",
     "audio": "middle window, zeros at the end where shorter",
 }
 

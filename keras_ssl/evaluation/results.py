@@ -52,13 +52,9 @@ def result(
         The numbers of the evaluation by name, and `step`, `evaluation`, `subject`,
         `score` (which number counts), `health`, `protocol` and its `fingerprint`.
     """
+    check(evaluation, data)
     numbers = evaluation.run(encode, data)
-    protocol = {
-        **evaluation.protocol(),
-        **data.protocol(),
-        "precision": keras.config.dtype_policy().name,
-    }
-    name = registry.name_of(evaluation)
+    name, protocol, mark = described(evaluation, data)
     return {
         "step": step,
         "evaluation": name,
@@ -67,8 +63,42 @@ def result(
         **_rounded(numbers),
         "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
         "protocol": protocol,
-        "fingerprint": fingerprint(name, protocol),
+        "fingerprint": mark,
     }
+
+
+def described(evaluation: Any, data: EvaluationData) -> tuple[str, dict[str, Any], str]:
+    """What a result will depend on, known before anything is computed.
+
+    Args:
+        evaluation: See `Evaluation`.
+        data: What it is scored on.
+
+    Returns:
+        The evaluation's name, the whole protocol, and its fingerprint.
+    """
+    name = registry.name_of(evaluation)
+    protocol = {
+        **evaluation.protocol(),
+        **data.protocol(),
+        "precision": keras.config.dtype_policy().name,
+    }
+    return name, protocol, fingerprint(name, protocol)
+
+
+def check(evaluation: Any, data: EvaluationData) -> None:
+    """Refuses data that an evaluation cannot take, before anything is computed.
+
+    Args:
+        evaluation: See `Evaluation`.
+        data: What it is to be scored on.
+
+    Raises:
+        ValueError: If images have several labels and it takes one each.
+    """
+    several = getattr(evaluation, "several", False)
+    for source in (data.train, data.test):
+        source.need_labels(registry.name_of(evaluation), several)
 
 
 def fingerprint(evaluation: str, protocol: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from scipy import optimize
 from keras_ssl import metrics
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
+from keras_ssl.evaluation.measures import signs as as_signs
 
 
 @register("evaluation", "svm")
@@ -61,7 +62,7 @@ class SVM:
         f = data.features(encode, several=True)
         train, test = unit_rows(f.train), unit_rows(f.test)
         signs, truth = (
-            _signs(x, f.num_classes) for x in (f.train_labels, f.test_labels)
+            as_signs(x, f.num_classes) for x in (f.train_labels, f.test_labels)
         )
         costs = self.choose(train, signs)
         weights = fit_svm(train, signs, costs, self.positive_weight)
@@ -169,13 +170,3 @@ def _loss_and_gradient(
     values = losses + 0.5 * tf.reduce_sum(tf.cast(weights, tf.float64) ** 2, axis=0)
     slope = tf.matmul(x, weight * slack * signs, transpose_a=True)
     return values, weights - 2.0 * slope
-
-
-def _signs(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """One column a class: 1 for its examples, -1 for all others.
-
-    Where images have several labels they are given so, with 0 for what does not count.
-    """
-    if labels.ndim == 2:
-        return labels.astype(np.float64)
-    return np.where(labels[:, None] == np.arange(num_classes), 1.0, -1.0)
