@@ -1,11 +1,9 @@
 """Some classes of another data set, such as the fours and nines of MNIST."""
 
-import dataclasses
-
 import numpy as np
-import tensorflow as tf
 
 from keras_ssl.core.registry import register
+from keras_ssl.data.rows import rows_of
 from keras_ssl.data.sources import Source, open_source
 
 
@@ -49,27 +47,10 @@ def open_classes(name: str, split: str, data_dir: str | None = None) -> Source:
         raise ValueError(
             f"Split {split!r} of {inner!r} has no image of {', '.join(wanted)}."
         )
-    return _part(whole, f"classes:{name}", chosen, labels[chosen], wanted)
-
-
-def _part(
-    whole: Source,
-    name: str,
-    chosen: np.ndarray,
-    labels: np.ndarray,
-    classes: tuple[str, ...],
-) -> Source:
-    """The images of some numbers, as a source of its own."""
-    with tf.device("CPU"):
-        numbers = tf.constant(chosen, tf.int64)
-    encoded, where = whole.encoded, whole.where
-    return dataclasses.replace(
+    return rows_of(
         whole,
-        name=name,
-        count=len(chosen),
-        read=lambda index: whole.read(tf.gather(numbers, index)),
-        labels=labels.astype(np.int64),
-        classes=classes,
-        encoded=encoded and (lambda index: encoded(tf.gather(numbers, index))),
-        where=where and (lambda index: where(int(chosen[index]))),
+        chosen,
+        name=f"classes:{name}",
+        labels=labels[chosen].astype(np.int64),
+        classes=wanted,
     )

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.data import pipeline, sources
+from keras_ssl.data import overlap, pipeline, sources
+from keras_ssl.data.rows import rows_of
 from keras_ssl.data.short_side import short_side
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
@@ -65,8 +66,11 @@ class EvaluationData:
         for source in self._sources():
             source.need_labels("An evaluation", several=True)
             sources.check_classes(self.train, source)
+        overlap.check_apart(self.train, self.test)
+        self._check_several_classes()
         self._of: Encode | None = None
         self._features: Features | None = None
+        self._seen = np.empty(0, np.int64)
         self._protocol: dict[str, Any] | None = None
 
     def features(self, encode: Encode, several: bool = False) -> Features:
@@ -82,14 +86,37 @@ class EvaluationData:
         """
         _, classes = self.train.need_labels("This evaluation", several)
         if self._features is None or self._of is not encode:
-            self._features = Features(
-                *self._split(encode, self.train, self.train_limit),
-                *self._split(encode, self.test, self.test_limit),
-                len(classes),
-                *(() if self.val is None else self._split(encode, self.val, None)),
-            )
+            train = self._split(encode, self.train, self.train_limit)
+            test = self._split(encode, self.test, self.test_limit)
+            self._features = Features(*train[:2], *test[:2], len(classes))
+            self._seen = test[2]
+            if self.val is not None:
+                val, labels, _ = self._split(encode, self.val, None)
+                self._features = self._features._replace(val=val, val_labels=labels)
             self._of = encode
         return self._features
+
+    def without(self, rows: np.ndarray) -> "EvaluationData":
+        """The same without some test images, of which features are not made again.
+
+        Args:
+            rows: Their numbers in the test source.
+
+        Raises:
+            ValueError: If no test image is left.
+        """
+        keep = np.setdiff1d(pipeline.subset(self.test.count, self.test_limit), rows)
+        if not len(keep):
+            raise ValueError(f"No test image of {self.test.name!r} is left.")
+        test = rows_of(self.test, keep)
+        fewer = dataclasses.replace(self, test=test, test_limit=None)
+        if self._features is not None:
+            f, left = self._features, ~np.isin(self._seen, rows)
+            fewer._features = f._replace(
+                test=f.test[left], test_labels=f.test_labels[left]
+            )
+            fewer._of = self._of
+        return fewer
 
     def forget(self) -> None:
         """Drops kept features: the encoder has changed, or memory is needed."""
@@ -100,6 +127,24 @@ class EvaluationData:
         if self._protocol is None:
             self._protocol = self._make_protocol()
         return self._protocol
+
+    def _check_several_classes(self) -> None:
+        """Raises a ValueError if all test images are of one class."""
+        asked = pipeline.subset(self.test.count, self.test_limit)
+        labels, classes = self.test.need_labels("An evaluation", several=True)
+        if self.test.multi_label or len(asked) < 2:
+            return
+        # Labels in files are read one by one, so a few first: mostly they differ.
+        for some in (asked[:: max(1, len(asked) // 16)], asked):
+            found = np.unique(labels[some])
+            if len(found) > 1:
+                return
+        raise ValueError(
+            f"All {len(asked)} test images of {self.test.name!r} (split "
+            f"{self.test.split!r}) are of one class, {classes[int(found[0])]!r}, so "
+            "any score would be that of a guess. Take a split in mixed order, or more "
+            "of it."
+        )
 
     def _sources(self) -> list[sources.Source]:
         """Train, test and, where there is one, val."""
@@ -126,7 +171,8 @@ class EvaluationData:
 
     def _split(
         self, encode: Encode, source: sources.Source, limit: int | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features, labels and numbers of the images that can be read."""
         labels, _ = source.need_labels("An evaluation", several=True)
         shown = short_side if self.short_side else None
         batches = pipeline.numbered_batches(
@@ -137,7 +183,7 @@ class EvaluationData:
             (index, np.asarray(encode(images), np.float32)) for index, images in batches
         ]
         index, features = map(np.concatenate, zip(*found, strict=True))
-        return features, labels[index]
+        return features, labels[index], index
 
 
 _PREPROCESSING = {

@@ -60,7 +60,7 @@ def result(
         "evaluation": name,
         "subject": subject,
         "score": evaluation.score,
-        **_rounded(numbers),
+        **rounded(numbers),
         "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
         "protocol": protocol,
         "fingerprint": mark,
@@ -150,10 +150,11 @@ def _is_data(evaluation: Any) -> bool:
 def _health(encode: Encode, data: EvaluationData) -> dict[str, float]:
     """Signs of collapse of an encoder, from at most 2,000 test images."""
     sample = data.features(encode, several=True).test[:2000]
-    return _rounded(
+    return rounded(
         {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
     )
 
 
-def _rounded(values: Mapping[str, Any]) -> dict[str, float]:
+def rounded(values: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers to six digits, as results have them."""
     return {key: float(f"{float(value):.6g}") for key, value in values.items()}
