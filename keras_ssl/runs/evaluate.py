@@ -63,6 +63,7 @@ def evaluate(
         registry.get("evaluation", each)() if isinstance(each, str) else each
         for each in evaluations
     ]
+    all_runs = _all_seeds(runs, seeds)
     meta = opened(path, subjects, projector_layers)
     record = run_dir.read_json(path / run_dir.RUN)
     name = data or meta.get("data", {}).get("source")
@@ -76,7 +77,7 @@ def evaluate(
         for split in (train_split, test_split)
     )
     check_baselines(subjects, train.kind)
-    size = image_size or meta["image_size"]
+    size = meta["image_size"] if image_size is None else image_size
     both = EvaluationData(train, test, size)
     fits.check_fits(meta, train, size)
     for run in runs:
@@ -88,7 +89,7 @@ def evaluate(
         # Not to be taken for the encoder's own score.
         after = f"/projector_{projector_layers}" if projector_layers else ""
         label = subject if subject in _RAW else subject + after
-        for run in _all_seeds(runs, seeds):
+        for run in all_runs:
             rows.append(results.result(run, label, encode, both, meta["step"]))
             if leaks is not None:
                 rows[-1]["leakage"] = leaks.beside(run, encode, both)

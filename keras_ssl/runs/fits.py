@@ -19,10 +19,12 @@ def check_fits(meta: dict[str, Any], source: sources.Source, size: int) -> None:
     Raises:
         ValueError: If the kind of data or the size does not fit.
     """
-    inner = meta["config"].get("encoder")
-    name = inner["name"] if isinstance(inner, dict) else meta["name"]
     for plugin in meta.get("plugins", ()):
         registry.load(plugin)
+    # What a projector follows is inside.
+    inner = meta["config"].get("encoder")
+    inner = inner.get("name") if isinstance(inner, dict) else None
+    name = inner if inner in registry.names("encoder") else meta["name"]
     sources.check_kind(source, kind(registry.get("encoder", name)))
     if size == meta["image_size"]:
         return

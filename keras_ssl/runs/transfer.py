@@ -68,7 +68,7 @@ def transfer(
         leakage = False
     leaks = leaking.of_run(path, meta, data_dir) if leakage and there else None
     scoring = _Scoring(path, meta, evaluation or Transfer(), leaks)
-    size = image_size or meta["image_size"]
+    size = meta["image_size"] if image_size is None else image_size
     progress = _Progress(there, len(subjects))
     rows = []
     for task in there:
