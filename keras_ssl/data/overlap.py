@@ -7,20 +7,20 @@ from keras_ssl.data.sources import Source
 _PART = re.compile(r"([^\[\]]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 
 
-def check_apart(train: Source, test: Source) -> None:
-    """Refuses a test split that has images of train.
+def check_apart(one: Source, other: Source) -> None:
+    """Refuses two splits, such as train and test, that have images in common.
 
     Args:
-        train: What is learnt from.
-        test: What is scored.
+        one: A split.
+        other: Another one.
 
     Raises:
         ValueError: If both are of one set and their splits surely share images.
     """
-    if train.name == test.name and _share(train.split, test.split):
+    if one.name == other.name and _share(one.split, other.split):
         raise ValueError(
-            f"Train ({train.split!r}) and test ({test.split!r}) of {train.name!r} "
-            "share images, so the score would say nothing. Take splits apart, such as "
+            f"Splits {one.split!r} and {other.split!r} of {one.name!r} share images, "
+            "so the score would say nothing. Take splits apart, such as "
             "'train[:90%]' and 'train[90%:]'."
         )
 

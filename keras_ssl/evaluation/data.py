@@ -1,6 +1,7 @@
 """What evaluations see: two labelled splits, and an encoder's features of them."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -66,7 +67,8 @@ class EvaluationData:
         for source in self._sources():
             source.need_labels("An evaluation", several=True)
             sources.check_classes(self.train, source)
-        overlap.check_apart(self.train, self.test)
+        for one, other in itertools.combinations(self._sources(), 2):
+            overlap.check_apart(one, other)
         self._check_several_classes()
         self._of: Encode | None = None
         self._features: Features | None = None
@@ -134,8 +136,10 @@ class EvaluationData:
         labels, classes = self.test.need_labels("An evaluation", several=True)
         if self.test.multi_label or len(asked) < 2:
             return
-        # Labels in files are read one by one, so a few first: mostly they differ.
-        for some in (asked[:: max(1, len(asked) // 16)], asked):
+        # Labels in files are read one by one, so a few first: mostly they differ. At
+        # no regular distance: so may the classes be.
+        few = np.random.default_rng(0).choice(asked, min(16, len(asked)), replace=False)
+        for some in (few, asked):
             found = np.unique(labels[some])
             if len(found) > 1:
                 return

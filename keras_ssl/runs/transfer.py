@@ -64,9 +64,7 @@ def transfer(
     data_dir = data_dir or run_dir.read_json(path / run_dir.RUN).get("data_dir")
     missing = {t.name: why for t in tasks if (why := _missing(t, data_dir))}
     there = [task for task in tasks if task.name not in missing]
-    if "source" not in (meta.get("data") or {}):
-        leakage = False
-    leaks = leaking.of_run(path, meta, data_dir) if leakage and there else None
+    leaks = _leaks(path, meta, data_dir) if leakage and there else None
     scoring = _Scoring(path, meta, evaluation or Transfer(), leaks)
     size = meta["image_size"] if image_size is None else image_size
     progress = _Progress(there, len(subjects))
@@ -183,6 +181,20 @@ class _Progress:
         console.say(f"{task.name}: {subject} {score} ({more})")
 
 
+def _leaks(
+    path: pathlib.Path, meta: dict[str, Any], data_dir: str | None
+) -> Leakage | None:
+    """What looks for near duplicates; None, and a word why, where it cannot be."""
+    kind, _, name = ((meta.get("data") or {}).get("source") or "").partition(":")
+    try:
+        if kind == "tfds" and not is_prepared(name, data_dir):
+            raise ValueError(f"{kind}:{name}, what it was pretrained on, is not here.")
+        return leaking.of_run(path, meta, data_dir)
+    except ValueError as error:
+        console.say(f"Near duplicates are not looked for: {error}")
+        return None
+
+
 def _given(tasks: Sequence[Task], given: Sequence[str]) -> list[Task]:
     """Tasks with the data that the user has said.
 
@@ -223,12 +235,8 @@ def _data(task: Task, data_dir: str | None, size: int) -> EvaluationData:
     def opened(split: str) -> sources.Source:
         return sources.open_source(task.data, split, data_dir)
 
+    train, test = opened(task.train), opened(task.test)
     val = opened(task.val) if isinstance(task.val, str) else None
-    return EvaluationData(
-        opened(task.train),
-        opened(task.test),
-        size,
-        val=val,
-        # Recordings have no sides.
-        short_side=not task.data.partition("?")[2].startswith("audio="),
-    )
+    # Recordings have no sides.
+    image = train.kind == "image"
+    return EvaluationData(train, test, size, val=val, short_side=image)

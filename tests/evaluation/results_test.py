@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_ssl.data.sources import Source
 from keras_ssl.evaluation import results
@@ -12,13 +13,12 @@ from keras_ssl.evaluation.svm import SVM
 
 
 def source(split, labels, multi_label=False):
-    pixels = np.zeros((len(labels), 4, 4, 3), np.uint8)
     return Source(
         "fake:a",
         split,
         len(labels),
         (4, 4, 3),
-        lambda index: pixels[: len(index)],
+        lambda index: tf.zeros([tf.size(index), 4, 4, 3], tf.uint8),
         np.asarray(labels, np.int64),
         ("cat", "dog"),
         multi_label=multi_label,
@@ -89,3 +89,38 @@ def test_several_labels_are_refused_before_anything_is_encoded():
     with pytest.raises(ValueError, match="knn needs one label an image"):
         results.result(KNN(k=1), "encoder", encode, many, 0)
     results.check(SVM(), many)
+
+
+class Lazily:
+    """Labels that are read when asked for; counts them."""
+
+    def __init__(self, labels):
+        self.labels, self.read = np.asarray(labels), 0
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        self.read += len(index)
+        return self.labels[index]
+
+
+def test_a_test_split_of_one_class_is_refused():
+    train, test = source("train", [0, 1]), source("test", [1] * 40)
+    with pytest.raises(ValueError, match=r"All 40 test images .* one class, 'dog'"):
+        EvaluationData(train, test, 4)
+    lazily = dataclasses.replace(test, labels=Lazily([1] * 39 + [0]))
+    EvaluationData(train, lazily, 4)
+    # Of labels in many files few are read where they differ.
+    labels = Lazily([0, 1] * 500 + [1])
+    many = dataclasses.replace(test, labels=labels, count=1001)
+    EvaluationData(train, many, 4)
+    assert labels.read < 30
+
+
+def test_validation_images_must_not_be_those_of_test():
+    train, test = source("train", [0, 1]), source("test[:50%]", [1, 0])
+    val = source("test[10%:]", [1, 0])
+    with pytest.raises(ValueError, match="share images"):
+        EvaluationData(train, test, 4, val=val)
+    EvaluationData(train, test, 4, val=source("val", [1, 0]))

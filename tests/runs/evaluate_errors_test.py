@@ -65,16 +65,6 @@ def test_splits_that_share_images(run, monkeypatch):
     said(run, monkeypatch, *words, train_split="train", test_split="train[:10%]")
 
 
-def test_a_test_split_of_one_class(run, folders, monkeypatch):
-    name = f"folder:{folders}?labels=folders"
-    words = ("All 2 test images", "one class, 'cat'")
-    for i in range(2):
-        image = tf.io.encode_png(harness.images(1, 32)[0])
-        tf.io.write_file(f"{folders}/sorted/cat/{i}.png", image)
-    tf.io.write_file(f"{folders}/sorted/dog/0.png", image)
-    said(run, monkeypatch, *words, data=name, test_split="sorted[:2]")
-
-
 def test_a_set_that_is_not_there(run, tmp_path, monkeypatch):
     words = ("TFDS has no data set 'no_such_set'", str(tmp_path), "--data_dir")
     said(run, monkeypatch, *words, data="tfds:no_such_set", data_dir=str(tmp_path))
