@@ -21,10 +21,10 @@ from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.neighbours import nearest
 
 # Correlation of slopes from which on two images are called near duplicates. Tried with
-# 50,000 train images of CIFAR-10: none of 700 test images turned by a quarter, which are
-# unrelated to all, reached it (the highest 0.846, 0.4 % above 0.75), and of 500 train
-# images each it found 100 % as JPEG of quality 50, 99.4 % of 25, 100 % reduced to 24
-# pixels, 80 % to 16, and 99 % with 6 or 12 % of their sides cut off.
+# the 50,000 train images of CIFAR-10: of 700 test images turned by a quarter, which are
+# unrelated to all, none reached it (the highest had 0.846). Of 500 train images each it
+# found 100 % as JPEG of quality 50, 99.4 % of 25, 100 % reduced to 24 pixels, 80 % to
+# 16, and 99 % with 6 or 12 % of their sides cut off.
 THRESHOLD = 0.85
 _SIDE, _SEEN = 16, 32
 # What is compared by its slopes: so many nearest ones, if their grey levels are alike.
