@@ -11,11 +11,18 @@ import sys
 import pytest
 
 from keras_ssl.core import console, registry, run_dir
-from keras_ssl.runs import listing, prove_records, prove_table, scale_text
+from keras_ssl.runs import (
+    evaluation_table,
+    listing,
+    prove_records,
+    prove_table,
+    scale_text,
+)
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 SCALING = ROOT / "docs" / "scaling.md"
+EVALUATION = ROOT / "docs" / "evaluation.md"
 
 
 def scores(folder, baseline, name):
@@ -107,6 +114,26 @@ def scale():
     return "\n".join([head, "", *lines, "", f"Command: `{report['command']}`"])
 
 
+def evaluations():
+    """All recorded scores, a table for each encoder."""
+    parts = []
+    for path in sorted((ROOT / "docs" / "evaluation").glob(f"*/{run_dir.RUN}")):
+        record = run_dir.read_json(path)
+        rows = run_dir.read_lines(path.with_name(run_dir.EVALUATIONS))
+        parts += [
+            f"### {path.parent.name}",
+            "",
+            f"{record['method']}, {record['encoder']['name']} with "
+            f"{record['parameters']['encoder']:,} parameters, pretrained on "
+            f"`{record['data']['source']}` ({record['data']['images']:,} images) for "
+            f"{record['total_steps']:,} steps of {record['batch_size']}.",
+            "",
+            *evaluation_table.lines(rows),
+            "",
+        ]
+    return "\n".join(parts).rstrip("\n")
+
+
 def measured(suite):
     """A suite's part of the page of records, without its heading."""
     text = (ROOT / "docs" / "performance.md").read_text()
@@ -125,6 +152,7 @@ def streamed():
 PAGES = {
     README: (quickstart, methods, runs, recordings),
     SCALING: (accumulate, streamed, scale),
+    EVALUATION: (evaluations,),
 }
 
 

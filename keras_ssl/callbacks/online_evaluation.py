@@ -75,7 +75,12 @@ class OnlineEvaluation(keras.callbacks.Callback):
             directory: The run's directory.
             whole: What is scored before and after training.
             writer: TensorBoard's.
+
+        Raises:
+            ValueError: If an evaluation cannot take the data.
         """
+        for evaluation in self.evaluations:
+            results.check(evaluation, whole)
         self.directory, self.whole, self.writer = directory, whole, writer
         self.part = EvaluationData(
             whole.train,
@@ -102,8 +107,9 @@ class OnlineEvaluation(keras.callbacks.Callback):
             with self.writer.as_default(step):
                 for name, value in row["health"].items():
                     tf.summary.scalar(f"health/{name}", value)
-            features = data.features(encode)
-            if features.test.shape[1] == 2 and distribute.is_chief():
+            features = data.features(encode, several=True)
+            one = not data.test.multi_label
+            if one and features.test.shape[1] == 2 and distribute.is_chief():
                 self._draw_map(features, data.test.classes or (), step)
         data.forget()
         if console.interactive():

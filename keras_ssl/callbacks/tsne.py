@@ -73,9 +73,11 @@ class TSNE(keras.callbacks.Callback):
                 "install 'keras_ssl[plots]'."
             )
             return
+        # Not only when all is done.
+        whole.test.need_labels("t-SNE")
         self.path = directory / run_dir.TSNE
         self.data = EvaluationData(
-            whole.test, whole.test, whole.size, 1, self.examples, whole.batch_size
+            whole.train, whole.test, whole.size, 1, self.examples, whole.batch_size
         )
 
     def on_train_end(self, logs: dict | None = None) -> None:

@@ -92,6 +92,11 @@ def call(name: str, **arguments: Any) -> Any:
     return gin.get_configurable(registry.get("run", name))(**arguments)
 
 
+def build(kind: str, name: str) -> Any:
+    """Builds the part registered as `name`, with what is bound to it."""
+    return gin.get_configurable(registry.get(kind, name))()
+
+
 def value(run: str, name: str) -> Any:
     """The bound value of a run's parameter, built; None if it is not bound."""
     bound = gin.get_bindings(registry.get("run", run))

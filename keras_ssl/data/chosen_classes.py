@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_ssl.core.registry import register
-from keras_ssl.data.parts import take
+from keras_ssl.data.rows import rows_of
 from keras_ssl.data.sources import Source, open_source
 
 
@@ -47,4 +47,10 @@ def open_classes(name: str, split: str, data_dir: str | None = None) -> Source:
         raise ValueError(
             f"Split {split!r} of {inner!r} has no image of {', '.join(wanted)}."
         )
-    return take(whole, f"classes:{name}", chosen, labels[chosen], wanted)
+    return rows_of(
+        whole,
+        chosen,
+        name=f"classes:{name}",
+        labels=labels[chosen].astype(np.int64),
+        classes=wanted,
+    )

@@ -4,7 +4,7 @@ What a step of a run sees depends on the run's seed and the step alone: not on h
 many workers or replicas share it, nor on where the run was stopped and resumed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -207,9 +207,13 @@ def numbered_batches(
     batch_size: int = 256,
     limit: int | None = None,
     max_corrupt: float = 0.01,
+    shown: Callable[[tf.Tensor, int], tf.Tensor] | None = None,
 ) -> Iterator[tuple[np.ndarray, tf.Tensor]]:
-    """As `evaluation_batches`, yielding `(index, images)`, the index `(b,)` int64."""
-    asked, shown = subset(source.count, limit), SHOWN[source.kind]
+    """As `evaluation_batches`, yielding `(index, images)`, the index `(b,)` int64.
+
+    `shown` makes images of one size, in the place of `square` or `window`.
+    """
+    asked, shown = subset(source.count, limit), shown or SHOWN[source.kind]
     dataset = tf.data.Dataset.from_tensor_slices(asked)
     if source.shape is not None:
         dataset = dataset.batch(batch_size).map(

@@ -1,5 +1,6 @@
 """Data sets of TFDS that are not on disk yet."""
 
+import pathlib
 from typing import Any
 
 import tensorflow as tf
@@ -44,9 +45,28 @@ def prepare(name: str, builder: Any) -> Any:
         raise ValueError(
             f"{name!r} is not in {builder.data_dir} and could not be prepared "
             f"({type(error).__name__}: {reason}). Prepare it where there is a network, "
-            "and give its folder by --data_dir."
+            f"by tfds build {builder.name}, and give its folder by --data_dir."
         ) from error
     return builder
+
+
+def is_prepared(name: str, data_dir: str | None = None) -> bool:
+    """Whether a set is on disk, found out without building or downloading anything.
+
+    Args:
+        name: `NAME`, `NAME/CONFIG` or `NAME:VERSION`; options after a `?` do not count.
+        data_dir: Where TFDS keeps data; its own default if None.
+    """
+    import tensorflow_datasets as tfds
+
+    bare, _, version = name.partition("?")[0].partition(":")
+    folder = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    version = version or "*"
+    # A set with configurations keeps each in a folder of its own.
+    wanted = [f"{bare}/{version}/dataset_info.json"]
+    if "/" not in bare:
+        wanted.append(f"{bare}/*/{version}/dataset_info.json")
+    return any(next(folder.glob(pattern), None) for pattern in wanted)
 
 
 def _is_there(builder: Any) -> bool:

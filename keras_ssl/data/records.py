@@ -72,17 +72,24 @@ class Records:
 class ReadLabels:
     """Labels that are read from their records when they are asked for.
 
-    Those of records that cannot be read are -1.
+    Those of records that cannot be read are -1; of several classes each 0, which
+    counts neither way.
 
     Args:
-        read: Maps a scalar index to its label, scalar int64.
+        read: Maps a scalar index to its label, int64.
         count: How many there are.
+        shape: Of one label: `()`, or `(classes,)` where an image may have several.
     """
 
-    def __init__(self, read: Callable[[tf.Tensor], tf.Tensor], count: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[tf.Tensor], tf.Tensor],
+        count: int,
+        shape: tuple[int, ...] = (),
+    ) -> None:
         self.read = read
         self._known = np.zeros(count, bool)
-        self._labels = np.full(count, -1, np.int64)
+        self._labels = np.full((count, *shape), 0 if shape else -1, np.int64)
 
     def __len__(self) -> int:
         return len(self._labels)

@@ -21,7 +21,10 @@ from keras_ssl.data.unreadable import Unreadable
 
 
 class Labels(Protocol):
-    """Class numbers, int64: an array, or something that reads them when asked."""
+    """Class numbers, int64: an array, or something that reads them when asked.
+
+    Of a set of several labels an image, a row of signs each; see `Source`.
+    """
 
     def __len__(self) -> int: ...
 
@@ -40,13 +43,16 @@ class Source:
         read: Maps indices to images: `(b,)` int64 to `(b, h, w, 3)` uint8 where the
             shape is known, else one scalar index to `(h, w, 3)` uint8; of recordings
             one scalar index to the waveform, `(samples,)` int16.
-        labels: `(count,)` int64, or None for a set without labels.
+        labels: `(count,)` int64, or None for a set without labels; `(count, classes)`
+            int64 where images have several: 1 where an image shows the class, 0 where
+            that does not count, else -1.
         classes: Names of the classes, or None.
         encoded: Maps one scalar index to a scalar string, the image's file; None where
             images are held decoded. Training then decodes no more than it shows.
         where: Says in words where the image of an index is.
         unreadable: Images that could not be read so far.
         kind: `image` or `audio`.
+        multi_label: Whether an image has any number of labels instead of one.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Source:
     where: Callable[[int], str] | None = None
     unreadable: Unreadable = dataclasses.field(default_factory=Unreadable)
     kind: str = "image"
+    multi_label: bool = False
 
     def fingerprint(self) -> str:
         """Short digest of name, size, labels and a few images."""
@@ -90,17 +97,29 @@ class Source:
         place = self.where(index) if self.where else f"image {index} of {self.name!r}"
         self.unreadable.add(index, place, error)
 
-    def need_labels(self, what: str) -> tuple[Labels, tuple[str, ...]]:
+    def need_labels(
+        self, what: str, several: bool = False
+    ) -> tuple[Labels, tuple[str, ...]]:
         """Labels and class names.
 
+        Args:
+            what: Who wants them, for the error.
+            several: Whether it also takes several labels an image.
+
         Raises:
-            ValueError: If the set has none; `what` says who wanted them.
+            ValueError: If the set has none, or several where one is needed.
         """
         if self.labels is None or self.classes is None:
             raise ValueError(
                 f"{what} needs labels, and {self.name!r} (split {self.split!r}) has "
                 "none. Give a labelled set, such as tfds:cifar10, embedded:32, "
                 "folder:DIR?labels=folders or tfrecord:GLOB?label=FEATURE."
+            )
+        if self.multi_label and not several:
+            raise ValueError(
+                f"{what} needs one label an image, and {self.name!r} has any number of "
+                f"them, of {len(self.classes)} classes. Score it by svm or transfer, "
+                "or read another feature by label=FEATURE."
             )
         return self.labels, self.classes
 

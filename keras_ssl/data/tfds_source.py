@@ -12,11 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.registry import register
-from keras_ssl.data import records
+from keras_ssl.data import tfds_labels
 from keras_ssl.data.prepare import prepare
-from keras_ssl.data.sources import Source, from_files
+from keras_ssl.data.sources import Source
+from keras_ssl.data.tfds_labels import TfdsLabels
+from keras_ssl.data.tfds_records import from_records
 
-_OPTIONS = ("image", "audio", "label")
+_OPTIONS = ("image", "audio", "label", "certain")
 
 # Decoded images beyond this stay in their files.
 _DECODED_LIMIT = 4 << 30
@@ -31,7 +33,10 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
         name: `NAME`, `NAME/CONFIG` or `NAME:VERSION`. After a `?` follow options,
             joined by `&`: `image=FEATURE`, which holds images, `image` by default, or
             `audio=FEATURE`, which holds recordings; `label=FEATURE`, the classes,
-            `label` by default. Such as `fsdd?audio=audio&label=speaker`.
+            `label` by default. Such as `fsdd?audio=audio&label=speaker`. A sequence of
+            classes makes a set of several labels an image: `bccd?label=objects/label`.
+            Of these `certain=FEATURE` has those that are beyond doubt; others count
+            neither way: `voc/2007?label=labels&certain=labels_no_difficult`.
         split: A split or a part of one, as TFDS writes it: `train[:10%]`.
         data_dir: Where TFDS keeps data.
 
@@ -85,8 +90,8 @@ def _options(name: str) -> tuple[str, dict[str, str]]:
     bad = any(key not in _OPTIONS or not value for key, _, value in pairs)
     if bad or {"image", "audio"} <= options.keys():
         raise ValueError(
-            "tfds: knows the options image=FEATURE or audio=FEATURE, and "
-            f"label=FEATURE; got {text!r}."
+            "tfds: knows the options image=FEATURE or audio=FEATURE, "
+            f"label=FEATURE and certain=FEATURE; got {text!r}."
         )
     return name, options
 
@@ -124,10 +129,9 @@ def from_builder(
         raise ValueError(f"Split {split!r} of {name!r} is empty.")
     shape = features[key].shape
     static = None not in shape and np.prod(shape) * info.num_examples < _DECODED_LIMIT
-    classes = None if label is None else tuple(features[label].names)
     kept_as = builder.info.file_format.value
     if (audio or not static) and kept_as == "tfrecord":
-        return _from_records(name, split, info, features, key, label, audio)
+        return from_records(name, split, info, features, key, label, audio)
     if audio:
         raise ValueError(
             f"{name!r} is kept in {kept_as} files; recordings are read from tfrecord "
@@ -140,8 +144,7 @@ def from_builder(
             "Prepare it with file_format='tfrecord', or take a part of it, such as "
             "'train[:10%]'."
         )
-    labelled = label is not None
-    wanted = {key: True, **({label: True} if labelled else {})}
+    wanted = {key: True, **(label.wanted() if label else {})}
     dataset = builder.as_dataset(
         split=split,
         shuffle_files=False,
@@ -153,11 +156,11 @@ def from_builder(
     ).map(
         lambda row: {
             "image": row[key],
-            **({"label": row[label]} if labelled else {}),
+            **({"label": label.of(row)} if label else {}),
         }
     )
     read = _decoded if static else _encoded
-    images, labels = read(dataset, info.num_examples, shape, labelled)
+    images, labels = read(dataset, info.num_examples, shape, label)
     return Source(
         name=name,
         split=split,
@@ -165,118 +168,55 @@ def from_builder(
         shape=(shape[0], shape[1], 3) if static else None,
         read=images,
         labels=labels,
-        classes=classes,
+        classes=label.names if label else None,
+        multi_label=label is not None and label.several,
     )
 
 
 def _chosen(
     name: str, features: Any, options: Mapping[str, str]
-) -> tuple[str, str | None]:
-    """Names of the features that hold the images or recordings, and the classes."""
-    import tensorflow_datasets as tfds
-
+) -> tuple[str, TfdsLabels | None]:
+    """The feature that holds the images or recordings, and the classes."""
     key = options.get("audio", options.get("image", "image"))
-    label = options.get("label", "label")
-    for wanted in (key, options.get("label", key)):
-        if wanted not in features:
-            raise ValueError(
-                f"{name!r} has no feature {wanted!r}; it has {sorted(features)}. Say "
-                "which to read: ?image=FEATURE or ?audio=FEATURE, and label=FEATURE."
-            )
+    if key not in features:
+        raise ValueError(
+            f"{name!r} has no feature {key!r}; it has {sorted(features)}. Say "
+            "which to read: ?image=FEATURE or ?audio=FEATURE, and label=FEATURE."
+        )
     if len(features[key].shape) != (1 if "audio" in options else 3):
         raise ValueError(
             f"Feature {key!r} of {name!r} has shape {features[key].shape}: it "
             "holds no images (h, w, c), or recordings (samples,) where ?audio= is said."
         )
-    known = label in features
-    if known and isinstance(features[label], tfds.features.ClassLabel):
-        return key, label
-    if "label" in options:
-        raise ValueError(f"Feature {label!r} of {name!r} is no class label.")
-    return key, None
-
-
-def _from_records(
-    name: str,
-    split: str,
-    info: Any,
-    features: Any,
-    key: str,
-    label: str | None,
-    audio: bool,
-) -> Source:
-    """Examples and labels by the places of their records, of a set of any size."""
-    import tensorflow_datasets as tfds
-
-    parts = info.file_instructions
-    whole = records.find([part.filename for part in parts])
-    rows = [
-        np.flatnonzero(whole.file == number)[part.skip :][: _take(part)]
-        for number, part in enumerate(parts)
-    ]
-    found = whole.part(np.concatenate(rows))
-    if len(found) != info.num_examples:
-        raise ValueError(
-            f"Split {split!r} of {name!r} should have {info.num_examples} records, its "
-            f"files have {len(found)}. Prepare it again."
-        )
-    read = found.reader()
-
-    def feature(key: str, index: tf.Tensor, **decoders: Any) -> tf.Tensor:
-        alone = tfds.features.FeaturesDict({key: features[key]})
-        return alone.deserialize_example(read(index), decoders=decoders)[key]
-
-    def encoded(index: tf.Tensor) -> tf.Tensor:
-        return feature(key, index, **{key: tfds.decode.SkipDecoding()})
-
-    labels = classes = None
-    if label is not None:
-        labels = records.ReadLabels(lambda i: feature(label, i), len(found))
-        classes = tuple(features[label].names)
-    count, where = len(found), found.where
-    if not audio:
-        return from_files(name, split, count, encoded, labels, classes, where)
-
-    def read_audio(index: tf.Tensor) -> tf.Tensor:
-        return _int16(feature(key, index))
-
-    return Source(
-        name, split, count, None, read_audio, labels, classes, where=where, kind="audio"
-    )
-
-
-def _int16(waveform: tf.Tensor) -> tf.Tensor:
-    """A recording as 16 bits, in which it is kept whatever the feature's type."""
-    if waveform.dtype.is_floating:
-        waveform = tf.round(tf.clip_by_value(waveform, -1.0, 1.0) * (2.0**15 - 1))
-    return tf.ensure_shape(tf.cast(waveform, tf.int16), [None])
-
-
-def _take(part: Any) -> int | None:
-    """How many records of a file belong to a split; TFDS writes -1 for all."""
-    return None if part.take < 0 else part.take
+    return key, tfds_labels.find(name, features, options)
 
 
 def _decoded(
-    dataset: tf.data.Dataset, count: int, shape: tuple[int, ...], labelled: bool
+    dataset: tf.data.Dataset,
+    count: int,
+    shape: tuple[int, ...],
+    label: TfdsLabels | None,
 ) -> tuple[Any, np.ndarray | None]:
     images = np.empty((count, shape[0], shape[1], 3), np.uint8)
-    labels = np.empty((count,), np.int64)
+    labels = np.empty((count, *(label.shape if label else ())), np.int64)
     at = 0
     for batch in dataset.batch(1024).prefetch(2).as_numpy_iterator():
         rows = slice(at, at + len(batch["image"]))
         # Broadcasts a grey channel to three.
         images[rows] = batch["image"]
-        if labelled:
+        if label:
             labels[rows] = batch["label"]
         at = rows.stop
     with tf.device("CPU"):
         held = tf.constant(images)
-    return (lambda index: tf.gather(held, index)), labels if labelled else None
+    return (lambda index: tf.gather(held, index)), labels if label else None
 
 
 def _encoded(
-    dataset: tf.data.Dataset, count: int, shape: tuple[int, ...], labelled: bool
+    dataset: tf.data.Dataset,
+    count: int,
+    shape: tuple[int, ...],
+    label: TfdsLabels | None,
 ) -> tuple[Any, np.ndarray | None]:
     rows = list(dataset.as_numpy_iterator())
     with tf.device("CPU"):
@@ -287,7 +227,7 @@ def _encoded(
         return tf.ensure_shape(image, [None, None, 3])
 
     del count, shape
-    labels = np.array([row["label"] for row in rows], np.int64) if labelled else None
+    labels = np.array([row["label"] for row in rows], np.int64) if label else None
     return read, labels
 
 

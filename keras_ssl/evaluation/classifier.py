@@ -25,7 +25,7 @@ class Classifier:
             ValueError: If the features are not as many as the classes.
         """
         _, classes = data.test.need_labels("A classifier's score")
-        logits, labels = data.split(encode, data.test, data.test_limit)
+        logits, labels, _ = data.split(encode, data.test, data.test_limit)
         if logits.shape[1] != len(classes):
             raise ValueError(
                 f"The encoder has {logits.shape[1]} outputs and {data.test.name!r} "

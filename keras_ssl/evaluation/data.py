@@ -1,13 +1,16 @@
 """What evaluations see: two labelled splits, and an encoder's features of them."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.data import pipeline, sources
+from keras_ssl.data import overlap, pipeline, sources
+from keras_ssl.data.rows import rows_of
+from keras_ssl.data.short_side import short_side
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -16,7 +19,9 @@ class Features(NamedTuple):
     """Frozen features with their labels.
 
     `train` and `test` are `(n, d)` float32, the labels `(n,)` int64 in
-    `[0, num_classes)`.
+    `[0, num_classes)`; those of a set of several labels an image `(n, num_classes)`
+    int64: 1 where an image shows the class, 0 where that does not count, else -1. `val`
+    is there where the data have a split of their own to choose on.
     """
 
     train: np.ndarray
@@ -24,6 +29,8 @@ class Features(NamedTuple):
     test: np.ndarray
     test_labels: np.ndarray
     num_classes: int
+    val: np.ndarray | None = None
+    val_labels: np.ndarray | None = None
 
 
 @dataclasses.dataclass
@@ -38,6 +45,9 @@ class EvaluationData:
         train_limit: Takes an evenly spread part of so many train images.
         test_limit: The same for test.
         batch_size: Images encoded at a time.
+        val: What choices are made on, where the data have a split for that.
+        short_side: Whether images are resized by their short sides, bicubic, before the
+            middle is cut out, as in papers on transfer; see `data.short_side`.
 
     Raises:
         ValueError: If a split has no labels or the classes differ.
@@ -49,31 +59,66 @@ class EvaluationData:
     train_limit: int | None = None
     test_limit: int | None = None
     batch_size: int = 500
+    _: dataclasses.KW_ONLY
+    val: sources.Source | None = None
+    short_side: bool = False
 
     def __post_init__(self) -> None:
-        for source in (self.train, self.test):
-            source.need_labels("An evaluation")
-        sources.check_classes(self.train, self.test)
+        for source in self._sources():
+            source.need_labels("An evaluation", several=True)
+            sources.check_classes(self.train, source)
+        for one, other in itertools.combinations(self._sources(), 2):
+            overlap.check_apart(one, other)
+        self._check_several_classes()
         self._of: Encode | None = None
         self._features: Features | None = None
+        self._seen = np.empty(0, np.int64)
         self._protocol: dict[str, Any] | None = None
 
-    def features(self, encode: Encode) -> Features:
+    def features(self, encode: Encode, several: bool = False) -> Features:
         """Features of both splits; those of the last encoder are kept.
 
         Args:
             encode: Maps `(n, size, size, 3)` floats in [0, 1] to `(n, d)`; of
                 recordings `(n, size)` floats in [-1, 1].
+            several: Whether rows of signs will do, where images have several labels.
+
+        Raises:
+            ValueError: If images have several labels and that will not do.
         """
+        _, classes = self.train.need_labels("This evaluation", several)
         if self._features is None or self._of is not encode:
-            _, classes = self.train.need_labels("An evaluation")
-            self._features = Features(
-                *self.split(encode, self.train, self.train_limit),
-                *self.split(encode, self.test, self.test_limit),
-                len(classes),
-            )
+            train = self.split(encode, self.train, self.train_limit)
+            test = self.split(encode, self.test, self.test_limit)
+            self._features = Features(*train[:2], *test[:2], len(classes))
+            self._seen = test[2]
+            if self.val is not None:
+                val, labels, _ = self.split(encode, self.val, None)
+                self._features = self._features._replace(val=val, val_labels=labels)
             self._of = encode
         return self._features
+
+    def without(self, rows: np.ndarray) -> "EvaluationData":
+        """The same without some test images, of which features are not made again.
+
+        Args:
+            rows: Their numbers in the test source.
+
+        Raises:
+            ValueError: If no test image is left.
+        """
+        keep = np.setdiff1d(pipeline.subset(self.test.count, self.test_limit), rows)
+        if not len(keep):
+            raise ValueError(f"No test image of {self.test.name!r} is left.")
+        test = rows_of(self.test, keep)
+        fewer = dataclasses.replace(self, test=test, test_limit=None)
+        if self._features is not None:
+            f, left = self._features, ~np.isin(self._seen, rows)
+            fewer._features = f._replace(
+                test=f.test[left], test_labels=f.test_labels[left]
+            )
+            fewer._of = self._of
+        return fewer
 
     def forget(self) -> None:
         """Drops kept features: the encoder has changed, or memory is needed."""
@@ -85,7 +130,32 @@ class EvaluationData:
             self._protocol = self._make_protocol()
         return self._protocol
 
+    def _check_several_classes(self) -> None:
+        """Raises a ValueError if all test images are of one class."""
+        asked = pipeline.subset(self.test.count, self.test_limit)
+        labels, classes = self.test.need_labels("An evaluation", several=True)
+        if self.test.multi_label or len(asked) < 2:
+            return
+        # Labels in files are read one by one, so a few first: mostly they differ. At
+        # no regular distance: so may the classes be.
+        few = np.random.default_rng(0).choice(asked, min(16, len(asked)), replace=False)
+        for some in (few, asked):
+            found = np.unique(labels[some])
+            if len(found) > 1:
+                return
+        raise ValueError(
+            f"All {len(asked)} test images of {self.test.name!r} (split "
+            f"{self.test.split!r}) are of one class, {classes[int(found[0])]!r}, so "
+            "any score would be that of a guess. Take a split in mixed order, or more "
+            "of it."
+        )
+
+    def _sources(self) -> list[sources.Source]:
+        """Train, test and, where there is one, val."""
+        return [s for s in (self.train, self.test, self.val) if s is not None]
+
     def _make_protocol(self) -> dict[str, Any]:
+        shown = "short side" if self.short_side else self.train.kind
 
         def one(source: sources.Source, limit: int | None) -> dict[str, Any]:
             return {
@@ -98,13 +168,14 @@ class EvaluationData:
         return {
             "train": one(self.train, self.train_limit),
             "test": one(self.test, self.test_limit),
+            **({} if self.val is None else {"val": one(self.val, None)}),
             "image_size": self.size,
-            "preprocessing": _PREPROCESSING[self.train.kind],
+            "preprocessing": _PREPROCESSING[shown],
         }
 
     def split(
         self, encode: Encode, source: sources.Source, limit: int | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What an encoder makes of a split, with labels.
 
         Args:
@@ -113,23 +184,28 @@ class EvaluationData:
             limit: Takes an evenly spread part of so many images.
 
         Returns:
-            `(n, d)` float32 and `(n,)` labels; images that cannot be read are left out.
+            `(n, d)` float32, `(n,)` labels and `(n,)` indices of the images; those that
+            cannot be read are left out.
 
         Raises:
             ValueError: If too many cannot be read.
         """
-        labels, _ = source.need_labels("An evaluation")
-        batches = pipeline.numbered_batches(source, self.size, self.batch_size, limit)
+        labels, _ = source.need_labels("An evaluation", several=True)
+        shown = short_side if self.short_side else None
+        batches = pipeline.numbered_batches(
+            source, self.size, self.batch_size, limit, shown=shown
+        )
         # Images that cannot be read are left out, so the labels are those that remain.
         found = [
             (index, np.asarray(encode(images), np.float32)) for index, images in batches
         ]
         index, features = map(np.concatenate, zip(*found, strict=True))
-        return features, labels[index]
+        return features, labels[index], index
 
 
 _PREPROCESSING = {
     "image": "middle square, resized with antialiasing where larger",
+    "short side": "short side resized bicubic with antialiasing, middle square",
     "audio": "middle window, zeros at the end where shorter",
 }
 

@@ -19,7 +19,8 @@ from keras_ssl.core import precision
 from keras_ssl.core.progress import Progress
 from keras_ssl.core.registry import register
 from keras_ssl.core.tracing import named_variables
-from keras_ssl.data import parts, pipeline, sources
+from keras_ssl.data import pipeline, sources
+from keras_ssl.data.rows import rows_of
 from keras_ssl.encoders.base import example_shape
 from keras_ssl.encoders.projected import ProjectedEncoder
 from keras_ssl.evaluation.data import Encode, EvaluationData, need_model
@@ -82,7 +83,7 @@ class FineTune:
         classifier, count = self.fit(need_model(encode, "fine_tune"), data)
         predict = tf.function(lambda x: classifier(x, training=False), autograph=False)
         found = data.split(predict, data.test, data.test_limit)
-        return {**accuracies(*found), "images": count}
+        return {**accuracies(*found[:2]), "images": count}
 
     def fit(
         self, encoder: keras.Model, data: EvaluationData
@@ -204,7 +205,7 @@ def labelled_part(data: EvaluationData, fraction: float, seed: int) -> sources.S
         chosen = chosen[draw(known, len(classes), each, seed)]
     if len(chosen) == train.count:
         return train
-    return parts.take(train, f"{train.name} ({len(chosen)} labels)", chosen)
+    return rows_of(train, chosen, name=f"{train.name} ({len(chosen)} labels)")
 
 
 def accuracies(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

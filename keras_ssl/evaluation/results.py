@@ -21,6 +21,8 @@ class Evaluation(Protocol):
 
     Class attributes:
         score: Name of the number that stands for the result, the higher the better.
+
+    One that also takes several labels an image says so by `several = True`.
     """
 
     score: ClassVar[str]
@@ -50,23 +52,53 @@ def result(
         The numbers of the evaluation by name, and `step`, `evaluation`, `subject`,
         `score` (which number counts), `health`, `protocol` and its `fingerprint`.
     """
+    check(evaluation, data)
     numbers = evaluation.run(encode, data)
-    protocol = {
-        **evaluation.protocol(),
-        **data.protocol(),
-        "precision": keras.config.dtype_policy().name,
-    }
-    name = registry.name_of(evaluation)
+    name, protocol, mark = described(evaluation, data)
     return {
         "step": step,
         "evaluation": name,
         "subject": subject,
         "score": evaluation.score,
-        **_rounded(numbers),
+        **rounded(numbers),
         "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
         "protocol": protocol,
-        "fingerprint": fingerprint(name, protocol),
+        "fingerprint": mark,
     }
+
+
+def described(evaluation: Any, data: EvaluationData) -> tuple[str, dict[str, Any], str]:
+    """What a result will depend on, known before anything is computed.
+
+    Args:
+        evaluation: See `Evaluation`.
+        data: What it is scored on.
+
+    Returns:
+        The evaluation's name, the whole protocol, and its fingerprint.
+    """
+    name = registry.name_of(evaluation)
+    protocol = {
+        **evaluation.protocol(),
+        **data.protocol(),
+        "precision": keras.config.dtype_policy().name,
+    }
+    return name, protocol, fingerprint(name, protocol)
+
+
+def check(evaluation: Any, data: EvaluationData) -> None:
+    """Refuses data that an evaluation cannot take, before anything is computed.
+
+    Args:
+        evaluation: See `Evaluation`.
+        data: What it is to be scored on.
+
+    Raises:
+        ValueError: If images have several labels and it takes one each.
+    """
+    several = getattr(evaluation, "several", False)
+    for source in (data.train, data.test):
+        source.need_labels(registry.name_of(evaluation), several)
 
 
 def fingerprint(evaluation: str, protocol: Mapping[str, Any]) -> str:
@@ -117,11 +149,12 @@ def _is_data(evaluation: Any) -> bool:
 
 def _health(encode: Encode, data: EvaluationData) -> dict[str, float]:
     """Signs of collapse of an encoder, from at most 2,000 test images."""
-    sample = data.features(encode).test[:2000]
-    return _rounded(
+    sample = data.features(encode, several=True).test[:2000]
+    return rounded(
         {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
     )
 
 
-def _rounded(values: Mapping[str, Any]) -> dict[str, float]:
+def rounded(values: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers to six digits, as results have them."""
     return {key: float(f"{float(value):.6g}") for key, value in values.items()}

@@ -16,12 +16,15 @@ from scipy import optimize
 from keras_ssl import metrics
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
+from keras_ssl.evaluation.measures import signs as as_signs
 
 
 @register("evaluation", "svm")
 @dataclasses.dataclass(frozen=True)
 class SVM:
     """Mean average precision of one linear SVM a class on features of unit length.
+
+    Images may have several labels, or one.
 
     Args:
         costs: What each may choose its cost from, positive.
@@ -34,6 +37,7 @@ class SVM:
     """
 
     score: ClassVar[str] = "map"
+    several: ClassVar[bool] = True
     costs: Sequence[float] = (
         0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0,
     )  # fmt: skip
@@ -55,10 +59,10 @@ class SVM:
 
     def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
         """Returns `map`, over the classes that test has."""
-        f = data.features(encode)
+        f = data.features(encode, several=True)
         train, test = unit_rows(f.train), unit_rows(f.test)
         signs, truth = (
-            _signs(x, f.num_classes) for x in (f.train_labels, f.test_labels)
+            as_signs(x, f.num_classes) for x in (f.train_labels, f.test_labels)
         )
         costs = self.choose(train, signs)
         weights = fit_svm(train, signs, costs, self.positive_weight)
@@ -166,8 +170,3 @@ def _loss_and_gradient(
     values = losses + 0.5 * tf.reduce_sum(tf.cast(weights, tf.float64) ** 2, axis=0)
     slope = tf.matmul(x, weight * slack * signs, transpose_a=True)
     return values, weights - 2.0 * slope
-
-
-def _signs(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """One column a class: 1 for its examples, -1 for all others."""
-    return np.where(labels[:, None] == np.arange(num_classes), 1.0, -1.0)

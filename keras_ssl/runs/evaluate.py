@@ -11,7 +11,7 @@ from keras_ssl.core import registry, run_dir
 from keras_ssl.data import sources
 from keras_ssl.evaluation import results
 from keras_ssl.evaluation.data import RAW, Encode, EvaluationData, Frozen
-from keras_ssl.runs import encoders
+from keras_ssl.runs import encoders, fits, leaking
 
 _RAW = dict(RAW.values())
 SUBJECTS = ("encoder", "random_init", *_RAW)
@@ -19,7 +19,7 @@ SUBJECTS = ("encoder", "random_init", *_RAW)
 
 def evaluate(
     path: str | pathlib.Path,
-    evaluations: Sequence[str] = ("knn", "linear"),
+    evaluations: Sequence[Any] = ("knn", "linear"),
     subjects: Sequence[str] = ("encoder",),
     data: str | None = None,
     data_dir: str | None = None,
@@ -27,12 +27,14 @@ def evaluate(
     test_split: str = "test",
     projector_layers: int = 0,
     seeds: int = 1,
+    image_size: int | None = None,
+    leakage: bool = False,
 ) -> list[dict[str, Any]]:
     """Evaluates and appends to the evaluations.jsonl of the run or beside the export.
 
     Args:
         path: A run directory or an exported SavedModel.
-        evaluations: Registered names.
+        evaluations: Registered names, or evaluations.
         subjects: Of `encoder`, `random_init` and `raw_pixels`, or `spectrum` where
             data are recordings.
         data: A labelled source; what the run trained on if None.
@@ -44,23 +46,25 @@ def evaluate(
             `encoder/projector_1`.
         seeds: How often what an evaluation draws, such as which labels it sees, is
             drawn; those that draw nothing run once.
+        image_size: Side of the images that are encoded; the run's own if None.
+        leakage: Whether to look for test images in what the run was pretrained on;
+            results then say how many there are, and the score without them.
 
     Returns:
         The new lines of evaluations.jsonl.
 
     Raises:
-        ValueError: If there is no checkpoint, no such source or split, no labels, or
-            no projector with so many layers.
+        ValueError: If there is no checkpoint, no such source or split, no labels, no
+            projector with so many layers, or data do not fit; see `EvaluationData`.
         KeyError: If an evaluation is unknown.
     """
     path = pathlib.Path(path)
-    runs = [registry.get("evaluation", name)() for name in evaluations]
-    for subject in subjects:
-        if subject not in SUBJECTS:
-            hint = registry.did_you_mean(subject, SUBJECTS)
-            raise ValueError(f"No subject {subject!r}.{hint}")
-    _, meta = encoders.read(path, projector_layers)
-    keras.config.set_dtype_policy(meta["precision"])
+    runs = [
+        registry.get("evaluation", each)() if isinstance(each, str) else each
+        for each in evaluations
+    ]
+    all_runs = _all_seeds(runs, seeds)
+    meta = opened(path, subjects, projector_layers)
     record = run_dir.read_json(path / run_dir.RUN)
     name = data or meta.get("data", {}).get("source")
     if name is None:
@@ -72,16 +76,23 @@ def evaluate(
         sources.open_source(name, split, data_dir or record.get("data_dir"))
         for split in (train_split, test_split)
     )
-    _check_baselines(subjects, train.kind)
-    both = EvaluationData(train, test, meta["image_size"])
+    check_baselines(subjects, train.kind)
+    size = meta["image_size"] if image_size is None else image_size
+    both = EvaluationData(train, test, size)
+    fits.check_fits(meta, train, size)
+    for run in runs:
+        results.check(run, both)
+    leaks = leaking.of_run(path, meta, data_dir) if leakage else None
     rows = []
     for subject in subjects:
-        encode = _subject(subject, path, meta, projector_layers)
+        encode = subject_of(subject, path, meta, projector_layers, size)
         # Not to be taken for the encoder's own score.
         after = f"/projector_{projector_layers}" if projector_layers else ""
         label = subject if subject in _RAW else subject + after
-        for run in _all_seeds(runs, seeds):
+        for run in all_runs:
             rows.append(results.result(run, label, encode, both, meta["step"]))
+            if leaks is not None:
+                rows[-1]["leakage"] = leaks.beside(run, encode, both)
             run_dir.append_line(path / run_dir.EVALUATIONS, rows[-1])
     return rows
 
@@ -101,7 +112,7 @@ def _all_seeds(evaluations: Sequence[Any], seeds: int) -> list[Any]:
     ]
 
 
-def _check_baselines(subjects: Sequence[str], kind: str) -> None:
+def check_baselines(subjects: Sequence[str], kind: str) -> None:
     """Raises a ValueError for raw features of another kind of data."""
     for subject in subjects:
         if subject in _RAW and subject != RAW[kind][0]:
@@ -111,19 +122,41 @@ def _check_baselines(subjects: Sequence[str], kind: str) -> None:
             )
 
 
-def _subject(
-    name: str, path: pathlib.Path, meta: dict[str, Any], projector_layers: int
+def opened(
+    path: pathlib.Path, subjects: Sequence[str], projector_layers: int = 0
+) -> dict[str, Any]:
+    """The record of a run or an export, in whose precision all goes on.
+
+    Raises:
+        ValueError: If there is none, or no such subject.
+    """
+    for subject in subjects:
+        if subject not in SUBJECTS:
+            hint = registry.did_you_mean(subject, SUBJECTS)
+            raise ValueError(f"No subject {subject!r}.{hint}")
+    _, meta = encoders.read(path, projector_layers)
+    keras.config.set_dtype_policy(meta["precision"])
+    return meta
+
+
+def subject_of(
+    name: str,
+    path: pathlib.Path,
+    meta: dict[str, Any],
+    projector_layers: int = 0,
+    size: int | None = None,
 ) -> Encode:
+    """Features of what is scored: an encoder, or a baseline."""
     if name in _RAW:
         return _RAW[name]
     if name == "random_init":
         return Frozen(encoders.build(meta))
-    return _trained(path, projector_layers)
+    return _trained(path, projector_layers, size in (None, meta["image_size"]))
 
 
-def _trained(path: pathlib.Path, projector_layers: int) -> Encode:
+def _trained(path: pathlib.Path, projector_layers: int, own_size: bool) -> Encode:
     """A run's encoder; of an export the SavedModel itself, not a copy of it."""
-    if (path / "saved_model.pb").exists():
+    if (path / "saved_model.pb").exists() and own_size:
         serve = tf.saved_model.load(str(path)).signatures["serve_float"]
         (name,) = serve.structured_input_signature[1]
         return lambda examples: serve(**{name: examples})["features"]

@@ -151,7 +151,7 @@ def _table(folder: pathlib.Path, step: int) -> list[dict[str, str]]:
     own: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     for row in run_dir.read_lines(folder / run_dir.EVALUATIONS):
         baseline = row["subject"] != "encoder" and row["step"] == 0
-        if baseline or row["step"] == step:
+        if "task" not in row and (baseline or row["step"] == step):
             # The run's own come first; later ones may be of other data.
             key = (row["subject"], row["evaluation"])
             own.setdefault(key, (row["subject"], row))

@@ -1,6 +1,7 @@
 """Scores of several encoders side by side: a column holds one protocol, no other."""
 
 import collections
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,6 +40,16 @@ def table(rows: Iterable[tuple[str, Row]]) -> list[dict[str, str]]:
         | {titles[c]: _cell(list(cells[c].values())) for c in columns if c in cells}
         for label, cells in found.items()
     ]
+
+
+def protocols(rows: Iterable[Row]) -> str:
+    """What scores depend on, as JSON, once for each fingerprint."""
+    found = {_column(row)[2]: row for row in rows}
+    shown = {
+        mark: {"evaluation": row["evaluation"], **row["protocol"]}
+        for mark, row in found.items()
+    }
+    return json.dumps(shown, indent=2)
 
 
 def _column(row: Row) -> tuple[str, str, str]:

@@ -24,6 +24,7 @@ class Data:
             f = f._replace(test_labels=f.test_labels[order])
         self.made = f
 
-    def features(self, encode):
+    def features(self, encode, several=False):
         assert encode == "encode"
+        assert several or self.made.train_labels.ndim == 1
         return self.made

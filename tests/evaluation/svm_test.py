@@ -3,7 +3,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.svm import LinearSVC
 
-from keras_ssl.evaluation.svm import SVM, _signs, fit_svm
+from keras_ssl.evaluation.measures import signs as as_signs
+from keras_ssl.evaluation.svm import SVM, fit_svm
 from tests.evaluation.made import Data
 
 
@@ -28,7 +29,7 @@ def reference(x, sign, cost, positive):
 
 def test_the_optimum_is_scikit_learns():
     data = Data(spread=0.6)
-    x, signs = unit(data.made.train), _signs(data.made.train_labels, 4)
+    x, signs = unit(data.made.train), as_signs(data.made.train_labels, 4)
     costs = np.array([0.01, 1.0, 20.0, 1000.0])
     got = fit_svm(x, signs, costs, 2.0)
     for i, cost in enumerate(costs):
@@ -42,7 +43,7 @@ def test_the_optimum_is_scikit_learns():
 
 def test_what_does_not_count_changes_nothing():
     data = Data()
-    x, signs = unit(data.made.train), _signs(data.made.train_labels, 4)
+    x, signs = unit(data.made.train), as_signs(data.made.train_labels, 4)
     want = fit_svm(x[:100], signs[:100], np.ones(4))
     signs[100:] = 0
     got = fit_svm(x, signs, np.ones(4))
@@ -52,7 +53,7 @@ def test_what_does_not_count_changes_nothing():
 def test_map_is_the_mean_over_classes_at_costs_chosen_in_train():
     data = Data(n=90, d=30, spread=0.4)
     f = data.made
-    x, signs = unit(f.train), _signs(f.train_labels, 4)
+    x, signs = unit(f.train), as_signs(f.train_labels, 4)
     evaluation = SVM(costs=(100.0, 0.01, 1.0))
     costs = evaluation.choose(x, signs)
     assert len(set(costs)) > 1

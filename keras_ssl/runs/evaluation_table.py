@@ -1,0 +1,92 @@
+"""What recorded evaluations say of an encoder, as a table of a page."""
+
+import collections
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from keras_ssl.evaluation.intervals import interval
+from keras_ssl.evaluation.results import fingerprint, headline
+
+Row = Mapping[str, Any]
+# Subjects and what the page calls them; others follow under their own names.
+_SUBJECTS = {
+    "encoder": "trained",
+    "random_init": "untrained",
+    "raw_pixels": "raw pixels",
+    "spectrum": "mean spectrum",
+}
+
+
+def lines(rows: Iterable[Row]) -> list[str]:
+    """A line of Markdown for each evaluation, data set and protocol.
+
+    Whatever evaluations there are in the record appear. The numbers of a line share one
+    protocol, so that they may be compared with each other.
+
+    Args:
+        rows: Lines of evaluations.jsonl of one encoder, the later ones counting where
+            subject, protocol and seed are the same. Of a subject that was scored at
+            several steps the last step counts.
+
+    Returns:
+        A table; nothing but its head if there are no rows.
+    """
+    cells: dict[tuple[str, ...], dict[str, dict[Any, Row]]] = {}
+    last: dict[tuple[tuple[str, ...], str], int] = collections.defaultdict(int)
+    for row in rows:
+        key, subject = _key(row), row["subject"]
+        step = row.get("step", 0)
+        if step < last[key, subject]:
+            continue
+        found = cells.setdefault(key, {})
+        if step > last[key, subject]:
+            found[subject] = {}
+        last[key, subject] = step
+        found.setdefault(subject, {})[row["protocol"].get("seed")] = row
+    subjects = list(dict.fromkeys(s for found in cells.values() for s in found))
+    subjects.sort(key=lambda s: [*_SUBJECTS, s].index(s))
+    head = ["evaluation", "data", "train / val / test", "measure"]
+    head += [_SUBJECTS.get(s, s) for s in subjects] + ["near duplicates", "protocol"]
+    table = [head, ["---"] * len(head)]
+    for key, found in sorted(cells.items()):
+        name, data, measure, mark = key
+        any_row = next(iter(next(iter(found.values())).values()))
+        scores = [_score(found.get(subject, {})) for subject in subjects]
+        about = [name, data, _images(any_row), measure]
+        table.append([*about, *scores, _leakage(found), f"`{mark}`"])
+    return [f"| {' | '.join(line)} |" for line in table]
+
+
+def _key(row: Row) -> tuple[str, str, str, str]:
+    name, protocol = row["evaluation"], row["protocol"]
+    data = row.get("task") or protocol.get("test", {}).get("data", "")
+    mark = row.get("fingerprint") or fingerprint(name, protocol)
+    return name, data, row.get("score", "top1"), mark
+
+
+def _score(by_seed: Mapping[Any, Row]) -> str:
+    if not by_seed:
+        return ""
+    found = interval([headline(row) for row in by_seed.values()])
+    if found.low is None or found.high is None:
+        return f"{found.mean:.3f}"
+    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _images(row: Row) -> str:
+    protocol = row["protocol"]
+    parts = [
+        protocol.get(split, {}).get("images") for split in ("train", "val", "test")
+    ]
+    return " / ".join("" if part is None else f"{part:,}" for part in parts)
+
+
+def _leakage(found: Mapping[str, Mapping[Any, Row]]) -> str:
+    """How many test images were seen, and the trained encoder's score without them."""
+    for row in found.get("encoder", {}).values():
+        if beside := row.get("leakage"):
+            text = f"{beside['near_duplicates']:,} of {beside['of']:,}"
+            if "without" in beside:
+                text += f", without {next(iter(beside['without'].values())):.3f}"
+            return text
+    return ""
