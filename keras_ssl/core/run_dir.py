@@ -5,6 +5,8 @@ import os
 import pathlib
 from typing import Any
 
+from keras_ssl.core import durable
+
 CONFIG = "config.gin"
 OPERATIVE = "operative_config.gin"
 RUN = "run.json"
@@ -21,15 +23,13 @@ TSNE = "tsne.png"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a whole file or nothing: aside, flushed to disk, then renamed."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
+    """Writes a whole file or nothing: aside, flushed to disk, then renamed.
+
+    Raises:
+        durable.WriteError: If the disk is full, or another limit is met.
+    """
+    with durable.replacing(path, "w", len(text)) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -44,9 +44,23 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def append_line(path: str | os.PathLike[str], row: dict[str, Any]) -> None:
-    """Appends one JSON object as a line."""
-    with pathlib.Path(path).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    """Appends one JSON object as a line.
+
+    Raises:
+        durable.WriteError: If the disk is full, or another limit is met.
+    """
+    line = json.dumps(row).encode() + b"\n"
+    with (
+        durable.explained(path, len(line)),
+        pathlib.Path(path).open("ab", buffering=0) as file,
+    ):
+        size = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

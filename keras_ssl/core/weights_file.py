@@ -1,8 +1,9 @@
 """Weights on disk: one `.npz`, whole or absent, checked when it is read.
 
 Each array is stored under its variable's path. A zip keeps a CRC of every member, so
-that a flipped byte or a file cut short is noticed; `meta` holds what else there is to
-know, as JSON.
+that a flipped byte or a file cut short is noticed, but none of its members' names: they
+are listed in a member too, beside `meta`, which holds what else there is to know, as
+JSON.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import io
 import json
 import os
 import pathlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,7 +21,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.core import durable
+
 _META = "meta.json"
+# Within the meta data: of older files it is not known.
+_NAMES = "names of all arrays"
 # RuntimeError: a flipped bit may ask zip for a feature that it has not.
 _DAMAGES = (
     zipfile.BadZipFile,
@@ -29,6 +35,7 @@ _DAMAGES = (
     KeyError,
     ValueError,
     RuntimeError,
+    struct.error,
 )
 
 
@@ -41,20 +48,21 @@ def save(
         path: Where to; its folder is made.
         arrays: Paths and values.
         meta: Anything that JSON can hold.
+
+    Raises:
+        durable.WriteError: If the disk is full, or another limit is met.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            text = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
-            members: dict[str, Any] = {_META: text, **arrays}
-            np.savez(file, **members)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    words = json.dumps({**meta, _NAMES: sorted(arrays)}).encode()
+    members = {_META: np.frombuffer(words, np.uint8), **arrays}
+    needed = len(words) + sum(np.asarray(a).nbytes for a in arrays.values())
+    with (
+        durable.replacing(path, needed=needed) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for name, value in members.items():
+            # In small pieces, so that no array is copied.
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(value), None, False)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -75,6 +83,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
                 for name in archive.namelist()
             }
         meta = json.loads(arrays.pop(_META).tobytes())
+        if sorted(arrays) != meta.pop(_NAMES, sorted(arrays)):
+            raise ValueError("it has other arrays than were saved")
     except _DAMAGES as error:
         raise ValueError(
             f"{path} is damaged or not a weights file: {error}."

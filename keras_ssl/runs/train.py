@@ -158,7 +158,7 @@ def train(
     hooks = [saver, logger, *callbacks, *([drawn] if distribute.is_chief() else [])]
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
-    with record.watch(), source.unreadable.explained():
+    with record.watch(), saver, source.unreadable.explained():
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
