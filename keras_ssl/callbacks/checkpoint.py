@@ -80,7 +80,7 @@ class Checkpoint(keras.callbacks.Callback):
         by_id = {id(v): name for name, v in names.items()}
         self.variables = names | named_optimizer_variables(model.optimizer, by_id)
         if distribute.is_chief():
-            durable.sweep(directory, alone=True)
+            durable.sweep(directory, "step_*.npz", alone=True)
         paths = checkpoints(directory)
         damaged: list[pathlib.Path] = []
         for path in reversed(paths):

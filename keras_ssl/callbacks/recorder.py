@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.callbacks import events
 from keras_ssl.core import console, run_dir
 
 
@@ -43,6 +44,8 @@ class Recorder(keras.callbacks.Callback):
         self.every_steps, self.write = every_steps, write
         self.step = self.start_step = start_step
         self.training_seconds = self.waiting_seconds = 0.0
+        if write:
+            events.forget_after(directory / run_dir.TENSORBOARD, start_step)
         self.writer = (
             tf.summary.create_file_writer(str(directory / run_dir.TENSORBOARD))
             if write
@@ -54,6 +57,23 @@ class Recorder(keras.callbacks.Callback):
 
     def _reset(self) -> None:
         self._window, self._steps, self._seconds, self._waiting = {}, 0, 0.0, 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What the next line is made from, for a checkpoint; brings lines to files."""
+        # Else those of before the checkpoint would be lost with the process.
+        self.writer.flush()
+        return {
+            "window": dict(self._window),
+            "steps": self._steps,
+            "seconds": self._seconds,
+            "waiting": self._waiting,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state` told in an earlier sitting."""
+        self._window = dict(state["window"])
+        self._steps = state["steps"]
+        self._seconds, self._waiting = state["seconds"], state["waiting"]
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._begun = time.perf_counter()

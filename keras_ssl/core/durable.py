@@ -3,14 +3,11 @@
 import contextlib
 import os
 import pathlib
-import re
 import shutil
 from collections.abc import Iterator
 from typing import IO, Any
 
 from keras_ssl.core import console
-
-_ASIDE = re.compile(r"\.(.+)\.(\d+)")
 
 
 class WriteError(OSError):
@@ -127,13 +124,16 @@ def aside(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
-def sweep(folder: str | os.PathLike[str], alone: bool = False) -> list[pathlib.Path]:
+def sweep(
+    folder: str | os.PathLike[str], names: str, alone: bool = False
+) -> list[pathlib.Path]:
     """Removes what processes that are no more left half-written.
 
     Call it before this process writes there itself.
 
     Args:
         folder: Where they wrote.
+        names: A pattern, such as `step_*.npz`, of what they were to write.
         alone: Whether nobody else writes there; else the files of processes that
             live on this machine stay.
 
@@ -141,9 +141,9 @@ def sweep(folder: str | os.PathLike[str], alone: bool = False) -> list[pathlib.P
         What was removed.
     """
     swept = []
-    for path in sorted(pathlib.Path(folder).glob(".*")):
-        found = _ASIDE.fullmatch(path.name)
-        if found is None or not (alone or _is_gone(int(found[2]))):
+    for path in sorted(pathlib.Path(folder).glob(f".{names}.*")):
+        process = path.suffix[1:]
+        if not process.isdecimal() or not (alone or _is_gone(int(process))):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -23,7 +23,7 @@ _GRACE = 20.0
 # Seconds in which a connection's end is noticed after TensorFlow noticed its own.
 _SOON = 5.0
 # Mistakes that say themselves what is wrong.
-_CLEAR = (ValueError, TypeError, KeyError, FloatingPointError, ConnectionError)
+_CLEAR = (ValueError, TypeError, KeyError, FloatingPointError, OSError)
 
 
 class Meeting:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import keras_ssl
-from keras_ssl.core import config, distribute, registry, run_dir, usage
+from keras_ssl.core import config, distribute, durable, registry, run_dir, usage
 from keras_ssl.core.meeting import Meeting
 from keras_ssl.core.tracing import named_variables, prefix_of
 
 if TYPE_CHECKING:
     from keras_ssl.callbacks.checkpoint import Checkpoint
-    from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
-    from keras_ssl.callbacks.recorder import Recorder
     from keras_ssl.data.sources import Source
     from keras_ssl.methods.base import Method
     from keras_ssl.schedules import Clock
@@ -114,6 +112,7 @@ class Record:
         self.directory = launch.run_dir
         self.meeting, self.unreadable = launch.meeting, source.unreadable
         self.elsewhere: set[int] = set()
+        self.total_steps = clock.total_steps
         encoder = method.product
         self.content: dict[str, Any] = {
             "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
@@ -155,7 +154,8 @@ class Record:
         """Notes that training starts, anew or from a checkpoint at `step`."""
         before = run_dir.read_json(self.directory / run_dir.RUN)
         # Of a finished run nothing is left to do, and what it took stays.
-        self.finished = before if before.get("status") == "finished" else {}
+        done = before.get("status") == "finished" and step == self.total_steps
+        self.finished = before if done else {}
         resumes = bool(before) and not self.finished
         self.content["resumed"] = before.get("resumed", 0) + int(resumes)
         # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
@@ -164,6 +164,11 @@ class Record:
             for name in (run_dir.METRICS, run_dir.EVALUATIONS):
                 run_dir.keep_lines_before(self.directory / name, step)
         self._write("running")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier sitting came to the run's end."""
+        return bool(self.finished)
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
@@ -174,32 +179,20 @@ class Record:
             self._write("stopped")
             raise
         except Exception:
-            self._write("failed")
+            # A full disk may keep this from being written as well.
+            with contextlib.suppress(durable.WriteError):
+                self._write("failed")
             raise
 
-    def end(
-        self,
-        saver: "Checkpoint",
-        logger: "Recorder",
-        evaluation: "OnlineEvaluation | None",
-        seconds: float,
-    ) -> dict[str, Any]:
+    def end(self, saver: "Checkpoint", seconds: dict[str, float]) -> dict[str, Any]:
         """Notes what came out; returns the contents of run.json."""
         # Each worker knows of those that it was to read.
         places = sorted(self.unreadable.places)
         self.elsewhere.update(*self.meeting.everyone("unreadable", places))
-        trained = logger.training_seconds
-        spent = evaluation.seconds if evaluation is not None else 0.0
         self.content |= {
             "weights_digest": saver.digest(),
             "peak_memory": usage.peak_memory(),
-            "seconds": {
-                "total": round(seconds, 1),
-                "training": round(trained, 1),
-                "waiting_for_data": round(logger.waiting_seconds, 1),
-                "online_evaluation": round(spent, 1),
-                "saving": round(saver.seconds, 1),
-            },
+            "seconds": {name: round(value, 1) for name, value in seconds.items()},
         }
         kept = ("peak_memory", "seconds")
         self.content |= {k: self.finished[k] for k in kept if k in self.finished}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
@@ -21,7 +20,7 @@ from keras_ssl.data.partners import Partners
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
-from keras_ssl.runs import encoders, limits, optimizing, records, resolved
+from keras_ssl.runs import encoders, limits, optimizing, records, resolved, sittings
 from keras_ssl.runs.records import Launch
 
 
@@ -155,9 +154,12 @@ def train(
         distribute.is_chief(),
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
-    hooks = [saver, logger, *callbacks, *([drawn] if distribute.is_chief() else [])]
+    # A step's line first: a checkpoint knows of steps that are in no line yet.
+    hooks = [logger, saver, *callbacks, *([drawn] if distribute.is_chief() else [])]
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
+    now = time.perf_counter
+    begun = sittings.take_up(saver, logger, scored, record, begun, now)
     with record.watch(), saver, source.unreadable.explained():
         if scored is not None and whole is not None:
             scored.set_model(method)
@@ -175,12 +177,13 @@ def train(
         if start == 0 and distribute.is_chief():
             path = launch.run_dir / run_dir.VIEWS
             draw_views(path, source, views, launch.seed, partners=prepared)
-        _fit(method, batches, epochs, clock, start, hooks)
+        sittings.fit(method, batches, epochs, clock, start, hooks, record.is_finished)
         saver.save()
         if scored is not None:
             scored.finish()
-    logger.writer.flush()
-    return record.end(saver, logger, scored, time.perf_counter() - begun)
+            record.content["best"] = scored.best()
+        logger.writer.flush()
+    return record.end(saver, sittings.spent(saver, logger, scored, now() - begun))
 
 
 def meet(launch: Launch, source: sources.Source, saver: Checkpoint, start: int) -> None:
@@ -211,35 +214,6 @@ def _open(
     for callback in callbacks:
         if whole is not None and hasattr(callback, "open"):
             callback.open(launch.run_dir, whole, logger.writer)
-
-
-def _fit(
-    method: Method,
-    batches: Callable[..., tf.data.Dataset],
-    epochs: int,
-    clock: schedules.Clock,
-    start: int,
-    hooks: list[keras.callbacks.Callback],
-) -> None:
-    """Runs Keras's `fit`, after the rest of an epoch that was stopped within."""
-    strategy = method.distribute_strategy
-    epoch, within = divmod(start, clock.steps_per_epoch)
-    parts = [(epoch, epochs, clock.steps_per_epoch)]
-    if within:
-        rest = clock.steps_per_epoch - within
-        parts = [(epoch, epoch + 1, rest), (epoch + 1, epochs, clock.steps_per_epoch)]
-    for first, last, steps in parts:
-        if first < last:
-            method.fit(
-                distribute.batches(functools.partial(batches, start), strategy),
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=steps,
-                callbacks=hooks,
-                shuffle=False,
-                verbose=0,
-            )
-            start += steps * (last - first)
 
 
 def evaluation_data(

@@ -24,10 +24,9 @@ def test_images_that_any_worker_could_not_read_are_counted_once(tmp_path):
     record.meeting = types.SimpleNamespace(everyone=everyone)
     record._write("running")
     assert run_dir.read_json(tmp_path / run_dir.RUN)["data"]["unreadable"] == 2
-    logger = types.SimpleNamespace(training_seconds=1.0, waiting_seconds=0.0)
     saver = Checkpoint()
     saver.variables = {}
-    record.end(saver, logger, None, 1.0)
+    record.end(saver, {"total": 1.0})
     assert told == [("unreadable", [2, 5])]
     assert run_dir.read_json(tmp_path / run_dir.RUN)["data"]["unreadable"] == 4
 
