@@ -1,8 +1,11 @@
+import json
+
 import keras
 import numpy as np
 import pytest
 
-from keras_ssl.core import weights_file
+from keras_ssl.core import durable, weights_file
+from tests import limits
 
 
 @pytest.fixture
@@ -44,6 +47,27 @@ def test_a_save_that_fails_leaves_the_old_file(path, arrays):
     assert [p.name for p in path.parent.iterdir()] == ["w.npz"]
 
 
+def test_a_full_disk_is_told_in_a_sentence(path, arrays, tmp_path):
+    large = {"k": np.zeros(100_000, np.float32)}
+    with (
+        limits.file_size(50_000),
+        pytest.raises(durable.WriteError, match=r"Cannot write .*w\.npz: File too la"),
+    ):
+        weights_file.save(path, large, {})
+    assert same(weights_file.load(path)[0], arrays)
+    assert [p.name for p in path.parent.iterdir()] == ["w.npz"]
+    weights_file.save(path, large, {})
+    assert same(weights_file.load(path)[0], large)
+
+
+def test_a_file_of_before_names_were_kept_is_read(path, arrays):
+    words = np.frombuffer(json.dumps({"step": 3}).encode(), np.uint8)
+    np.savez(path, **{"meta.json": words}, **arrays)
+    got, meta = weights_file.load(path)
+    assert meta == {"step": 3}
+    assert same(got, arrays)
+
+
 def test_a_reader_of_the_old_file_is_not_disturbed(path):
     before = path.read_bytes()
     with path.open("rb") as file:
@@ -59,22 +83,44 @@ def test_a_file_cut_short_is_refused(path):
             weights_file.load(path)
 
 
-def test_no_flipped_bit_changes_a_value(path, arrays):
-    whole, refused = path.read_bytes(), 0
-    places = range(0, len(whole), 3)
-    for at in places:
-        damaged = bytearray(whole)
-        damaged[at] ^= 1 << at % 8
-        path.write_bytes(damaged)
+def damaged(whole, draw):
+    """The bytes of a file after one of the things that happen to files."""
+    size = len(whole)
+    at, length = int(draw.integers(size)), int(draw.integers(1, 65))
+    kinds = {
+        "bit": whole[:at] + bytes([whole[at] ^ 1 << length % 8]) + whole[at + 1 :],
+        "byte": whole[:at] + draw.bytes(1) + whole[at + 1 :],
+        "zeros": whole[:at] + bytes(length) + whole[at + length :],
+        "noise": whole[:at] + draw.bytes(length) + whole[at + length :],
+        "gone": whole[:at] + whole[at + length :],
+        "twice": whole[: at + length] + whole[at:],
+        "cut": whole[:at],
+    }
+    kind = str(draw.choice(list(kinds)))
+    return kind, kinds[kind][:size] if kind == "zeros" else kinds[kind]
+
+
+def test_no_damage_changes_a_value_or_hides_one(path, arrays):
+    whole, refused, seed = path.read_bytes(), {}, np.random.default_rng(6)
+    # A bit at every place, then all that may happen at places that chance chooses.
+    every = [
+        ("bit", whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        for at in range(len(whole))
+    ]
+    files = [*every, *(damaged(whole, seed) for _ in range(1600))]
+    assert len(files) > 3000
+    for kind, content in files:
+        path.write_bytes(content)
         try:
             got, meta = weights_file.load(path)
         except ValueError:
-            refused += 1
+            refused[kind] = refused.get(kind, 0) + 1
             continue
-        # A bit that nobody reads, or one that hides arrays: `assign` refuses those.
+        # Bytes that nobody reads, such as the time of writing.
         assert meta == {"step": 7, "name": "ä"}
-        assert same(got, {name: arrays[name] for name in got})
-    assert refused > len(places) / 2
+        assert same(got, arrays)
+    assert len(refused) == 7
+    assert sum(refused.values()) > len(files) / 2
 
 
 def test_damage_in_the_header_of_a_large_array_is_refused(tmp_path):
