@@ -155,7 +155,7 @@ def sitting(folder, recipe, words, devices, place=None, whole=False):
     status = 1
     try:
         os.environ["KILL"] = json.dumps(place or {})
-        log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
         if not whole:

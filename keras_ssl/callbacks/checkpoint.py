@@ -126,6 +126,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._saved = step
         self.seconds += time.perf_counter() - start
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether what was saved is not on disk yet."""
+        return self._writer.busy
+
     def wait(self) -> None:
         """Returns once what was saved is on disk.
 

@@ -32,13 +32,18 @@ class Background:
         self._thread = threading.Thread(target=run, name="background")
         self._thread.start()
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is work that goes on."""
+        return self._thread is not None and self._thread.is_alive()
+
     def check(self) -> None:
         """Goes on at once, unless work has failed.
 
         Raises:
             BaseException: What went wrong.
         """
-        if self._thread is not None and not self._thread.is_alive():
+        if not self.busy:
             self.wait()
 
     def wait(self) -> None:
