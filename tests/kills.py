@@ -17,6 +17,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import tensorflow as tf
 
 from keras_ssl.callbacks import online_evaluation
 from keras_ssl.core import durable, run_dir
@@ -237,12 +238,14 @@ def storm(out, recipe, words, devices, seed, kills):
 
 def scalars(folder):
     """What TensorBoard shows of a run: steps and values by tag, times aside."""
-    from tensorboard.backend.event_processing import event_accumulator as reader
+    from tensorboard.backend.event_processing import plugin_event_accumulator as reader
 
     found = reader.EventAccumulator(str(folder / run_dir.TENSORBOARD), {"tensors": 0})
     found.Reload()
     return {
-        tag: {(event.step, event.tensor_proto.tensor_content) for event in events}
+        tag: [
+            (event.step, str(tf.make_ndarray(event.tensor_proto))) for event in events
+        ]
         for tag in found.Tags()["tensors"]
         if not tag.startswith("speed/")
         for events in [found.Tensors(tag)]

@@ -47,7 +47,7 @@ def _account(error: BaseException) -> tuple[int, str]:
     if isinstance(error, ValueError | TypeError | KeyError | FloatingPointError):
         return 2, f"error: {config.explain(error)}\n"
     if isinstance(error, durable.WriteError):
-        return 74, f"error: {error}\n"
+        return 74, f"error: {config.explain(error)}\n"
     if isinstance(error, ConnectionError):
         return 1, f"error: {error}\n"
     if isinstance(error, KeyboardInterrupt):

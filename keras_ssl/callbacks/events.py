@@ -24,14 +24,9 @@ def forget_after(directory: pathlib.Path, step: int) -> None:
     # ahead of the one that this process writes next, whose name ends in a number.
     name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
     with tf.io.TFRecordWriter(str(directory / f"{name}.!{os.getpid()}.v2")) as file:
-        for fields in (
-            {"file_version": "brain.Event:2"},
-            {
-                "step": step + 1,
-                "session_log": tf.compat.v1.SessionLog(
-                    status=tf.compat.v1.SessionLog.START
-                ),
-            },
-        ):
+        log = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        start = {"step": step + 1, "session_log": log}
+        # Twice: the first start of all is taken for the run's own.
+        for fields in ({"file_version": "brain.Event:2"}, start, start):
             event = tf.compat.v1.Event(wall_time=time.time(), **fields)
             file.write(event.SerializeToString())

@@ -50,9 +50,9 @@ NOTES = {
     "memory wanted, in peaks of a plain step at the size of a chunk.",
     "batch_norm": "A step forward and backward; the fastest of all turns counts.",
     "save": "Models and optimizers have the papers' sizes, views and batches are "
-    "small. What is lost to a save is the time that training stands still for it and what "
-    "steps take longer until it is on disk; medians over rounds. The share is that of "
-    "the time, with a save every five minutes; the goal is the greatest wanted.",
+    "small. What is lost to a save is the time that training stands still for it and "
+    "what steps take longer until it is on disk; medians over rounds. The share is "
+    "that of the time, with a save every five minutes; the goal is the most wanted.",
     "streamed": "Softmax cross entropy of NT-Xent and its gradients, width 128, as one "
     "of 16 replicas with 512 images has it. Medians over turns of processor time, "
     "which others on the machine disturb least; a share is of the time of all columns "

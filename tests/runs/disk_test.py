@@ -47,6 +47,7 @@ def test_a_run_goes_on_after_room_was_made(run, tmp_path, pytestconfig):
     assert last.startswith(f"error: Cannot write {path}: File too large. It takes ")
     assert "Make room, or raise the limit, and give the same command again" in last
     assert "Traceback" not in done.stderr
+    assert "configurable" not in done.stderr
     assert run_dir.read_json(folder / run_dir.RUN)["status"] == "failed"
     assert list((folder / run_dir.CHECKPOINTS).iterdir()) == []
     launch.train(str(folder), RECIPE, WORDS, precision="float32")
