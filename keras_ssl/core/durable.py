@@ -1,6 +1,7 @@
 """Files that are whole or absent, whatever ends the process or fills the disk."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -87,6 +88,22 @@ def refused(
         "raise the limit, and give the same command again: a run goes on from its last "
         "checkpoint."
     )
+
+
+def told_by(error: Exception, folder: str | os.PathLike[str]) -> WriteError | None:
+    """What to say of others' error if a full disk is behind it, such as TensorFlow's.
+
+    Args:
+        error: What was raised.
+        folder: Where it was written to, if the error does not tell.
+    """
+    if isinstance(error, WriteError):
+        return error
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if os.strerror(number) in str(error):
+            path = getattr(error, "filename", None) or folder
+            return refused(path, os.strerror(number))
+    return None
 
 
 def _free(path: str | os.PathLike[str]) -> str:

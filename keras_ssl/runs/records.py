@@ -178,11 +178,14 @@ class Record:
         except KeyboardInterrupt:
             self._write("stopped")
             raise
-        except Exception:
+        except Exception as error:
             # A full disk may keep this from being written as well.
             with contextlib.suppress(durable.WriteError):
                 self._write("failed")
-            raise
+            full = durable.told_by(error, self.directory)
+            if full is None or full is error:
+                raise
+            raise full from error
 
     def end(self, saver: "Checkpoint", seconds: dict[str, float]) -> dict[str, Any]:
         """Notes what came out; returns the contents of run.json."""

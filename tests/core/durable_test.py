@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from keras_ssl.core import durable, run_dir
 from tests import limits
@@ -52,6 +53,21 @@ def test_a_line_that_does_not_fit_is_taken_back(tmp_path):
     assert path.read_text() == '{"step": 1}\n'
     run_dir.append_line(path, {"step": 2})
     assert run_dir.read_lines(path) == [{"step": 1}, {"step": 2}]
+
+
+def test_a_full_disk_is_seen_in_the_words_of_others(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    writer.flush()
+    with limits.file_size(100), writer.as_default(1):
+        tf.summary.scalar("loss", 1.0)
+        with pytest.raises(tf.errors.OpError) as caught:
+            writer.flush()
+    told = durable.told_by(caught.value, tmp_path)
+    assert str(told).startswith(f"Cannot write {tmp_path}: File too large.")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "views.png")
+    assert "Cannot write views.png: No space" in str(durable.told_by(full, tmp_path))
+    assert durable.told_by(told, tmp_path) is told
+    assert durable.told_by(FileNotFoundError(2, "none", "x"), tmp_path) is None
 
 
 def test_other_errors_are_as_they_were(tmp_path):
