@@ -60,6 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.seconds = 0.0
         self._saved = -1
         self._writer = Background()
+        self._copies: dict[str, Any] = {}
 
     def open(self, directory: pathlib.Path, model: keras.Model) -> int:
         """Restores the newest checkpoint into `model`, if there is one.
@@ -74,7 +75,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: If the checkpoints do not fit the model or all are damaged.
         """
-        self.directory = directory
+        self.directory, self._copies = directory, {}
         self.set_model(model)
         names = named_variables(model)
         by_id = {id(v): name for name, v in names.items()}
@@ -112,15 +113,13 @@ class Checkpoint(keras.callbacks.Callback):
         if step == self._saved:
             return
         start = time.perf_counter()
-        # At most one copy of the values is held.
+        # Of the values there is one copy, which is written over.
         self._writer.wait()
         # Every worker takes part in reading; one of them writes.
-        arrays = weights_file.values(self.variables)
+        self._copies = weights_file.values(self.variables, self._copies)
         notes = {name: note() for name, note in self.notes.items()}
         if distribute.is_chief():
-            self._writer.start(self._write, step, arrays, notes)
-            # The thread alone holds them from here on.
-            del arrays
+            self._writer.start(self._write, step, self._copies, notes)
             if not self.background:
                 self._writer.wait()
         self._saved = step
@@ -177,7 +176,8 @@ class Checkpoint(keras.callbacks.Callback):
     def digest(self) -> str:
         """SHA-256 over all saved variables; waits as `wait` does."""
         self.wait()
-        return weights_file.digest(weights_file.values(self.variables))
+        self._copies = weights_file.values(self.variables, self._copies)
+        return weights_file.digest(self._copies)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._writer.check()

@@ -195,6 +195,18 @@ def test_values_are_copies(variables):
     assert not before["bias"].any()
 
 
+def test_copies_are_written_over_on_demand(variables, arrays):
+    first = weights_file.values(variables)
+    weights_file.assign(variables, arrays, "w.npz")
+    held = dict(first)
+    again = weights_file.values(variables, first)
+    assert same(again, arrays)
+    assert all(again[name] is value for name, value in held.items())
+    # Nor do they change with the variables.
+    variables["bias"].assign(np.ones(4))
+    assert same(again, arrays)
+
+
 def test_digest_sees_names_values_types_and_shapes_but_not_order():
     x = np.arange(4, dtype=np.float32)
     base = weights_file.digest({"a": x, "b": x + 1})
