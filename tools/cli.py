@@ -51,5 +51,7 @@ def _account(error: BaseException) -> tuple[int, str]:
     if isinstance(error, ConnectionError):
         return 1, f"error: {error}\n"
     if isinstance(error, KeyboardInterrupt):
-        return 130, "\nstopped; the same command resumes the run.\n"
+        # Of a run: 143 after SIGTERM, 75 at its time limit.
+        status = getattr(getattr(error, "reason", None), "status", 130)
+        return status, "\nstopped; the same command resumes the run.\n"
     return 1, ""

@@ -30,11 +30,13 @@ PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.
 DATA = flags.DEFINE_string("data", None, "Source, over the recipe's: tfds:cifar10.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps data.")
 WAIT = flags.DEFINE_float("worker_timeout", 300.0, "Seconds to wait for a worker.")
+GRACE = flags.DEFINE_float("grace", 120.0, "Seconds to end in, once asked to stop.")
+LIMIT = flags.DEFINE_float("max_seconds", 0.0, "Stops after these, saved; 0: never.")
 INIT_FROM = flags.DEFINE_string("init_from", None, "Run or export to start from.")
 PLAN = flags.DEFINE_bool("plan", False, "Starts nothing: says what the run takes.")
 # The same words as the trainer's arguments.
 PASSED_ON = (STRATEGY, TPU, CPU_DEVICES, PRECISION, SEED, DATA_DIR, INIT_FROM, PLAN)
-PASSED_ON += (WAIT,)
+PASSED_ON += (WAIT, GRACE, LIMIT)
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_ssl.core import distribute, durable, weights_file
+from keras_ssl.core import distribute, durable, formats, weights_file
 from keras_ssl.core.background import Background
 from keras_ssl.core.console import say
 from keras_ssl.core.registry import register
@@ -27,6 +27,8 @@ class Checkpoint(keras.callbacks.Callback):
         every_epochs: Epochs between saves; 0 for none but the last.
         every_steps: Steps between saves, beside those at epoch ends; 0 for none.
         keep: Number of the newest checkpoints that stay.
+        every_minutes: Minutes between saves, beside those; 0 for none. At most so much
+            is lost when a run is killed.
         background: Whether training goes on while a checkpoint is written.
 
     Attributes:
@@ -44,16 +46,18 @@ class Checkpoint(keras.callbacks.Callback):
         every_epochs: int = 1,
         every_steps: int = 0,
         keep: int = 3,
+        every_minutes: float = 5.0,
         background: bool = True,
     ) -> None:
         super().__init__()
-        if min(every_epochs, every_steps) < 0 or keep < 1:
+        if min(every_epochs, every_steps, every_minutes) < 0 or keep < 1:
             raise ValueError(
-                "every_epochs and every_steps must be at least 0 and keep at least 1; "
-                f"got {every_epochs}, {every_steps} and {keep}."
+                "every_epochs, every_steps and every_minutes must be at least 0 and "
+                f"keep at least 1; got {every_epochs}, {every_steps}, {every_minutes} "
+                f"and {keep}."
             )
         self.every_epochs, self.every_steps, self.keep = every_epochs, every_steps, keep
-        self.background = background
+        self.every_minutes, self.background = every_minutes, background
         self.directory = pathlib.Path()
         self.notes: dict[str, Callable[[], Any]] = {}
         self.noted: dict[str, Any] = {}
@@ -91,7 +95,11 @@ class Checkpoint(keras.callbacks.Callback):
                 say(f"{error} Trying the one before.")
                 damaged.append(path)
                 continue
-            weights_file.assign(self.variables, arrays, str(path))
+            formats.check(meta, path)
+            try:
+                weights_file.assign(self.variables, arrays, str(path))
+            except ValueError as error:
+                raise ValueError(f"{error}{formats.hint(meta)}") from error
             _put_away(damaged, path)
             self._saved = int(meta["step"])
             self.noted = meta.get("notes", {})
@@ -124,6 +132,11 @@ class Checkpoint(keras.callbacks.Callback):
                 self._writer.wait()
         self._saved = step
         self.seconds += time.perf_counter() - start
+
+    @property
+    def step_saved(self) -> int:
+        """Step of the newest checkpoint of this sitting; -1 if there is none."""
+        return self._saved
 
     @property
     def is_writing(self) -> bool:

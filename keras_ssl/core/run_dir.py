@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import Any
 
-from keras_ssl.core import durable
+from keras_ssl.core import durable, formats
 
 CONFIG = "config.gin"
 OPERATIVE = "operative_config.gin"
@@ -37,10 +37,42 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Reads a text file of a run.
+
+    Raises:
+        ValueError: If it is no text.
+    """
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(_damaged(path, error)) from error
+
+
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a JSON object, or `{}` if there is no such file."""
+    """Reads a JSON object, or `{}` if there is no such file.
+
+    Raises:
+        ValueError: If it is damaged, or a later version wrote it.
+    """
     path = pathlib.Path(path)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(_damaged(path, error)) from error
+    if not isinstance(content, dict):
+        raise ValueError(_damaged(path, "no JSON object"))
+    formats.check(content, path)
+    return content
+
+
+def _damaged(path: str | os.PathLike[str], why: Any) -> str:
+    return (
+        f"{path} is damaged: {why}. Remove it; a run goes on from its checkpoints and "
+        "writes it anew."
+    )
 
 
 def append_line(path: str | os.PathLike[str], row: dict[str, Any]) -> None:

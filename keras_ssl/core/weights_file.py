@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core import durable
+from keras_ssl.core import durable, formats
 
 _META = "meta.json"
 # Within the meta data: of older files it is not known.
@@ -52,7 +52,7 @@ def save(
     Raises:
         durable.WriteError: If the disk is full, or another limit is met.
     """
-    words = json.dumps({**meta, _NAMES: sorted(arrays)}).encode()
+    words = json.dumps({**formats.stamp(), **meta, _NAMES: sorted(arrays)}).encode()
     members = {_META: np.frombuffer(words, np.uint8), **arrays}
     needed = len(words) + sum(np.asarray(a).nbytes for a in arrays.values())
     with (

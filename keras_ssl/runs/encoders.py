@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.callbacks.checkpoint import checkpoints
-from keras_ssl.core import console, registry, run_dir, weights_file
+from keras_ssl.core import console, formats, registry, run_dir, weights_file
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.encoders.base import example_shape
 from keras_ssl.encoders.projected import ProjectedEncoder
@@ -89,7 +89,9 @@ def read(
                 f"{path} is an export, which has no projector beside what it serves; "
                 "projector_layers needs the run that it came from."
             )
-        return weights_file.load(path / WEIGHTS)
+        arrays, meta = weights_file.load(path / WEIGHTS)
+        formats.check(meta, path / WEIGHTS)
+        return arrays, meta
     record = run_dir.read_json(path / run_dir.RUN)
     if not record:
         raise ValueError(

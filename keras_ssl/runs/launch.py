@@ -1,5 +1,6 @@
 """From the words of a command line to a finished run."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from keras_ssl.core import (
     config,
     console,
     distribute,
+    lock,
     registry,
     run_dir,
 )
@@ -19,6 +21,7 @@ from keras_ssl.core import (
     precision as precisions,
 )
 from keras_ssl.core.meeting import Meeting
+from keras_ssl.core.stopping import Stopping
 from keras_ssl.runs import export, plan_text, records
 from keras_ssl.runs import plan as planning
 from keras_ssl.runs.records import Launch
@@ -38,6 +41,8 @@ def train(
     init_from: str | None = None,
     plan: bool = False,
     worker_timeout: float = 300.0,
+    grace: float = 120.0,
+    max_seconds: float = 0.0,
 ) -> int:
     """Trains as configured, exports the encoder, and says what came out.
 
@@ -56,6 +61,8 @@ def train(
         plan: Trains nothing and writes nothing, but says what the run would be and
             take.
         worker_timeout: Seconds to wait for a worker that does not arrive, or is silent.
+        grace: Seconds in which a run that is asked to stop must have ended.
+        max_seconds: Seconds after which the run asks itself to stop; none if 0.
 
     Returns:
         The exit status: 0, or 2 for a plan with problems.
@@ -63,7 +70,9 @@ def train(
     Raises:
         ValueError: If anything that was said does not fit.
         ConnectionError: If a worker does not arrive or is lost.
+        Stopped: If a signal or the time limit came; the same call goes on.
     """
+    signals = Stopping(grace, max_seconds)
     load_parts(plugins)
     config.parse(files, bindings)
     if cpu_devices != 1 and strategy == "tpu":
@@ -76,9 +85,14 @@ def train(
     keras.utils.set_random_seed(seed)
     folder = pathlib.Path(run_dir).expanduser()
     launch = Launch(folder, data_dir, seed, choice.policy, tuple(plugins), init_from)
+    launch = dataclasses.replace(launch, signals=signals)
     if plan:
         launch = dataclasses.replace(launch, instead=planning.plan)
-    with _meeting(strategy, worker_timeout, plan) as meeting:
+    with (
+        signals,
+        _meeting(strategy, worker_timeout, plan) as meeting,
+        _held(folder, plan, meeting),
+    ):
         launch = dataclasses.replace(launch, meeting=meeting)
         if meeting.count > 1:
             meeting.same({**records.facts(launch), "cpu_devices": cpu_devices})
@@ -109,6 +123,15 @@ def _meeting(strategy: str, timeout: float, plan: bool) -> Meeting:
     if workers.index:
         console.speak_as(workers.names[workers.index])
     return Meeting(workers, timeout)
+
+
+def _held(
+    folder: pathlib.Path, plan: bool, meeting: Meeting
+) -> contextlib.AbstractContextManager[None]:
+    """Holds the run's directory: not for a plan, and one worker does it for all."""
+    if plan or meeting.cluster.index:
+        return contextlib.nullcontext()
+    return lock.held(folder)
 
 
 def load_parts(plugins: Sequence[str] = ()) -> None:

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import keras_ssl
-from keras_ssl.core import config, distribute, durable, registry, run_dir, usage
+from keras_ssl.core import (
+    config,
+    distribute,
+    durable,
+    formats,
+    registry,
+    run_dir,
+    usage,
+)
 from keras_ssl.core.meeting import Meeting
+from keras_ssl.core.stopping import Stopped, Stopping
 from keras_ssl.core.tracing import named_variables, prefix_of
 
 if TYPE_CHECKING:
@@ -38,6 +47,7 @@ class Launch:
         init_from: A run or an export whose encoder weights to start from.
         instead: What to call with the recipe's parts in place of training.
         meeting: The workers that share the run; one by default.
+        signals: What asks the run to stop; nothing by default.
     """
 
     run_dir: pathlib.Path
@@ -48,6 +58,7 @@ class Launch:
     init_from: str | None = None
     instead: Callable[..., dict[str, Any]] | None = None
     meeting: Meeting = dataclasses.field(default_factory=Meeting)
+    signals: Stopping = dataclasses.field(default_factory=Stopping)
 
 
 def facts(launch: Launch) -> dict[str, Any]:
@@ -72,7 +83,7 @@ def check_directory(launch: Launch) -> None:
     path = launch.run_dir / run_dir.CONFIG
     if not path.exists():
         return
-    changed = config.differences(path.read_text(encoding="utf-8"), config.texts()[0])
+    changed = config.differences(run_dir.read_text(path), config.texts()[0])
     old = run_dir.read_json(launch.run_dir / run_dir.RUN)
     changed += [
         f"{key} was {old[key]}, is now {now}"
@@ -115,6 +126,7 @@ class Record:
         self.total_steps = clock.total_steps
         encoder = method.product
         self.content: dict[str, Any] = {
+            **formats.stamp(),
             "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
             "python": platform.python_version(),
             "commit": _commit(),
@@ -175,7 +187,9 @@ class Record:
         """Notes in run.json how training ended, if it did not finish."""
         try:
             yield
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            why = stop.reason.name if isinstance(stop, Stopped) else "SIGINT"
+            self.content["stopped"] = why
             self._write("stopped")
             raise
         except Exception as error:

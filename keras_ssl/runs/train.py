@@ -9,6 +9,7 @@ import keras
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.interruption import Interruption
 from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_views
@@ -160,7 +161,10 @@ def train(
     scored = evaluation if whole is not None else None
     now = time.perf_counter
     begun = sittings.take_up(saver, logger, scored, record, begun, now)
-    with record.watch(), saver, source.unreadable.explained():
+    alone = launch.meeting.count == 1
+    stops = Interruption(launch.signals, launch.meeting.agreement, saver, alone)
+    hooks.insert(2, stops)
+    with record.watch(), saver, stops.saving(), source.unreadable.explained():
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
