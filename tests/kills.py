@@ -220,7 +220,7 @@ def storm(out, recipe, words, devices, seed, kills):
     while status == -signal.SIGKILL:
         number = sitting(broken, recipe, words, devices, whole=True)
         # So many changes of its files, and a moment that is shorter than a step.
-        changes, before = draw.randint(1, 6), progress(broken)
+        changes, before = draw.randint(1, 3), progress(broken)
         while told["killed"] < kills and changes:
             if os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 break

@@ -150,6 +150,12 @@ def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
     if rows := _table(folder, record["total_steps"]):
         console.say(console.table(rows))
         console.say()
+    for name, best in record.get("best", {}).items():
+        if best["step"] < record["total_steps"]:
+            console.say(
+                f"Best {name} top-1 on the way: {best['top1']:.3f} at step "
+                f"{best['step']}, of {best['images']} test images."
+            )
     console.say(
         f"{console.duration(seconds['total'])} in all, of which training "
         f"{console.duration(seconds['training'])}, scoring during it "

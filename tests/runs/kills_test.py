@@ -78,7 +78,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one(tmp_path):
     case = {"what": "storm", "recipe": "mae", "words": [], "devices": 1}
     told = killed(tmp_path, [{**case, "seed": 6, "kills": 6}])["mae", 1]
     record = holds(told)
-    assert told["killed"] == 6
+    # It may come to its end before all of them: files tell how far it is, not time.
+    assert 4 <= told["killed"] <= 6
     assert record["resumed"] >= 3
 
 
