@@ -12,6 +12,7 @@ from keras_ssl.core import weights_file
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.data.pipeline import amplitudes, square
 from keras_ssl.encoders.base import kind
+from keras_ssl.encoders.known_output import KnownOutput
 
 # Beside the SavedModel, so that a run can start from an export.
 WEIGHTS = "keras_ssl_encoder.npz"
@@ -38,7 +39,8 @@ def export(
         path: Folder to make.
         size: Side that images are brought to before they are encoded; recordings are
             encoded whole.
-        meta: What `weights_file` keeps beside the weights.
+        meta: What `weights_file` keeps beside the weights; the encoder's known output
+            is added.
 
     Raises:
         ValueError: If `path` exists.
@@ -54,10 +56,14 @@ def export(
     archive.track(encoder)
     for name, (features, spec) in found.items():
         archive.add_endpoint(name, features, input_signature=[spec])
+    precision = meta.get("precision", keras.config.dtype_policy().name)
+    known = KnownOutput(encoder, size, precision)
     try:
         archive.write_out(str(aside), verbose=False)
         weights_file.save(
-            aside / WEIGHTS, weights_file.values(named_variables(encoder)), meta
+            aside / WEIGHTS,
+            weights_file.values(named_variables(encoder)),
+            {**meta, "known_output": known()},
         )
         aside.rename(path)
     finally:
