@@ -157,7 +157,7 @@ def _check_png(data: tf.Tensor, most: int) -> tf.Operation:
     size = tf.cast(tf.ensure_shape(size, [2]), tf.int64)
     # A side of 2^31 and more, which no PNG has, is negative here.
     size = tf.where(size < 0, tf.constant(1 << 31, tf.int64), size)
-    return _check(size, tf.reduce_prod(size), most)
+    return _check(size[::-1], tf.reduce_prod(size), most)
 
 
 def _check(size: tf.Tensor, pixels: tf.Tensor, most: int) -> tf.Operation:
@@ -166,9 +166,11 @@ def _check(size: tf.Tensor, pixels: tf.Tensor, most: int) -> tf.Operation:
     return tf.debugging.Assert(
         pixels <= most,
         [
-            "Too many pixels; more are read from a source with ?max_pixels=:",
+            "Too many pixels: height and width",
             size,
+            "make",
             pixels,
+            "and ?max_pixels= of the source is",
             most,
         ],
         summarize=4,

@@ -4,6 +4,7 @@ Decoders take the memory that a file claims to need, and a small file can claim 
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -54,8 +55,9 @@ def _bmp(data: bytes) -> Claim:
 def _webp(data: bytes) -> Claim:
     kind = data[12:16]
     if kind == b"VP8X":
-        width, height = (int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
-        return _of(height + 1, width + 1, bool(data[20] & 0x10))
+        wide, wider, high, higher = struct.unpack_from("<HBHB", data, 24)
+        alpha = bool(data[20] & 0x10)
+        return _of((higher << 16 | high) + 1, (wider << 16 | wide) + 1, alpha)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         return _of((bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1, bool(bits >> 28 & 1))
@@ -65,21 +67,30 @@ def _webp(data: bytes) -> Claim:
 
 def _gif(data: bytes) -> Claim:
     """The largest frame, and the pixels of all."""
+    sizes = list(_frames(data))
+    return Claim(
+        max((height for height, _ in sizes), default=0),
+        max((width for _, width in sizes), default=0),
+        sum(height * width for height, width in sizes),
+    )
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, int]]:
+    """Height and width of each frame that begins, in a truncated file too."""
     at = 13 + _colors(data[10])
-    height = width = pixels = 0
     # The end, or what is none of the blocks: a decoder stops there too.
     while data[at : at + 1] in (b"!", b","):
-        if data[at : at + 1] == b",":
-            wide, high, flags = struct.unpack_from("<HHB", data, at + 5)
-            height, width = max(height, high), max(width, wide)
-            pixels += high * wide
+        if data[at : at + 1] == b"!":
+            at += 2
+        elif at + 10 <= len(data):
+            width, height, flags = struct.unpack_from("<HHB", data, at + 5)
+            yield height, width
             at += 11 + _colors(flags)
         else:
-            at += 2
-        while data[at]:
+            return
+        while at < len(data) and data[at]:
             at += 1 + data[at]
         at += 1
-    return Claim(height, width, pixels)
 
 
 def _colors(flags: int) -> int:

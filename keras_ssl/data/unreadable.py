@@ -102,7 +102,7 @@ def _reason(error: Exception) -> str:
     text = text.rpartition("}}")[2] or text
     if "Too many pixels" in text:
         # An assertion's, with its numbers in lines or brackets of their own.
-        text = text[text.index("Too many pixels") :].replace("'", "")
-        text = " ".join(re.sub(r"[\[\]]", " ", text).split())
+        text = text[text.index("Too many pixels") :]
+        text = " ".join(re.sub(r"\bb'|['\[\],]", " ", text).split())
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0].partition(" [Op:")[0][:160] if lines else type(error).__name__
