@@ -33,10 +33,11 @@ WAIT = flags.DEFINE_float("worker_timeout", 300.0, "Seconds to wait for a worker
 GRACE = flags.DEFINE_float("grace", 120.0, "Seconds to end in, once asked to stop.")
 LIMIT = flags.DEFINE_float("max_seconds", 0.0, "Stops after these, saved; 0: never.")
 INIT_FROM = flags.DEFINE_string("init_from", None, "Run or export to start from.")
+EXCEPT = flags.DEFINE_multi_string("init_from_except", [], "Weights it does not take.")
 PLAN = flags.DEFINE_bool("plan", False, "Starts nothing: says what the run takes.")
 # The same words as the trainer's arguments.
 PASSED_ON = (STRATEGY, TPU, CPU_DEVICES, PRECISION, SEED, DATA_DIR, INIT_FROM, PLAN)
-PASSED_ON += (WAIT, GRACE, LIMIT)
+PASSED_ON += (WAIT, EXCEPT, GRACE, LIMIT)
 
 
 def main() -> int:
@@ -46,8 +47,7 @@ def main() -> int:
     files = GIN_FILE.value or ["methods/simclr.gin"]
     name = pathlib.Path(files[0]).stem if GIN_FILE.value else "quickstart"
     data = [f"data = {DATA.value!r}"] if DATA.value else []
-    given = {flag.name: flag.value for flag in PASSED_ON}
-    given["plugins"] = PLUGIN.value
+    given = {flag.name: flag.value for flag in PASSED_ON} | {"plugins": PLUGIN.value}
     return launch.train(
         RUN_DIR.value or f"runs/{name}", files, GIN.value + data, **given
     )

@@ -14,7 +14,7 @@ import pathlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core import durable, formats
+from keras_ssl.core.audit import Audit, compare
+from keras_ssl.core.console import say
 
 _META = "meta.json"
 # Within the meta data: of older files it is not known.
@@ -97,52 +99,47 @@ def _parse(member: bytes) -> np.ndarray:
     return np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
 
 
-def audit(
-    variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]
-) -> str:
-    """Compares names and shapes; returns '' for a full match, else what differs."""
-    missing = sorted(set(variables) - set(arrays))
-    unexpected = sorted(set(arrays) - set(variables))
-    shapes = [
-        f"{name} {tuple(arrays[name].shape)} instead of {tuple(variables[name].shape)}"
-        for name in sorted(set(variables) & set(arrays))
-        if tuple(arrays[name].shape) != tuple(variables[name].shape)
-    ]
-    parts = [
-        ("missing", missing),
-        ("unexpected", unexpected),
-        ("of other shape", shapes),
-    ]
-    return "; ".join(
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
-        for what, names in parts
-        if names
-    )
-
-
 def assign(
     variables: Mapping[str, keras.Variable],
     arrays: Mapping[str, np.ndarray],
     source: str,
-) -> None:
-    """Loads every variable, or refuses and loads none.
+    exceptions: Sequence[str] = (),
+) -> Audit:
+    """Loads every variable and says so, or refuses and loads none.
 
     Args:
         variables: What to fill, by path.
         arrays: What `load` returned.
-        source: What to call the file in an error.
+        source: What to call the file.
+        exceptions: See `audit.compare`.
+
+    Returns:
+        What was found.
 
     Raises:
-        ValueError: If names or shapes differ in any way.
+        ValueError: If names or shapes differ in any way that is not excepted, or an
+            exception fits nothing.
     """
-    if problem := audit(variables, arrays):
-        matched = len(set(variables) & set(arrays))
+    found = check(variables, arrays, source, exceptions)
+    for name in found.matched:
+        variables[name].assign(arrays[name])
+    say(f"{source}: {found}.")
+    return found
+
+
+def check(
+    variables: Mapping[str, keras.Variable],
+    arrays: Mapping[str, np.ndarray],
+    source: str,
+    exceptions: Sequence[str] = (),
+) -> Audit:
+    """Refuses what `assign` would refuse, and loads nothing; arguments as there."""
+    found = compare(variables, arrays, exceptions)
+    if not found.fits:
         raise ValueError(
-            f"{source} does not fit: of {len(variables)} variables {matched} are in "
-            f"it; {problem}. Nothing was loaded."
+            f"{source} does not fit: {found}. Nothing was loaded.{found.hint()}"
         )
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+    return found
 
 
 def values(

@@ -158,15 +158,11 @@ def from_builder(
     )
     read = _decoded if static else _encoded
     images, labels = read(dataset, info.num_examples, shape, labelled)
-    return Source(
-        name=name,
-        split=split,
-        count=info.num_examples,
-        shape=(shape[0], shape[1], 3) if static else None,
-        read=images,
-        labels=labels,
-        classes=classes,
-    )
+    count = info.num_examples
+    if not static:
+        return from_files(name, split, count, images, labels, classes)
+    shape = (shape[0], shape[1], 3)
+    return Source(name, split, count, shape, images, labels, classes)
 
 
 def _chosen(
@@ -282,13 +278,9 @@ def _encoded(
     with tf.device("CPU"):
         held = tf.constant([row["image"] for row in rows])
 
-    def read(index: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(held[index], 3, expand_animations=False)
-        return tf.ensure_shape(image, [None, None, 3])
-
     del count, shape
     labels = np.array([row["label"] for row in rows], np.int64) if labelled else None
-    return read, labels
+    return (lambda index: held[index]), labels
 
 
 def _where(folder: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -119,5 +120,9 @@ def _reason(error: Exception) -> str:
     """The line of an error of TensorFlow that says what is wrong."""
     text = str(getattr(error, "message", error))
     text = text.rpartition("}}")[2] or text
+    if "Too many pixels" in text:
+        # An assertion's, with its numbers in lines or brackets of their own.
+        text = text[text.index("Too many pixels") :]
+        text = " ".join(re.sub(r"\bb'|['\[\],]", " ", text).split())
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0].partition(" [Op:")[0][:120] if lines else type(error).__name__
+    return lines[0].partition(" [Op:")[0][:160] if lines else type(error).__name__

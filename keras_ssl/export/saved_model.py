@@ -12,6 +12,7 @@ from keras_ssl.core import durable, weights_file
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.data.pipeline import amplitudes, square
 from keras_ssl.encoders.base import kind
+from keras_ssl.encoders.known_output import KnownOutput
 
 # Beside the SavedModel, so that a run can start from an export.
 WEIGHTS = "keras_ssl_encoder.npz"
@@ -38,7 +39,8 @@ def export(
         path: Folder to make.
         size: Side that images are brought to before they are encoded; recordings are
             encoded whole.
-        meta: What `weights_file` keeps beside the weights.
+        meta: What `weights_file` keeps beside the weights; the encoder's known output
+            is added.
 
     Raises:
         ValueError: If `path` exists.
@@ -58,10 +60,12 @@ def export(
         archive.add_endpoint(name, features, input_signature=[spec])
     arrays = weights_file.values(named_variables(encoder))
     needed = sum(array.nbytes for array in arrays.values())
+    precision = meta.get("precision", keras.config.dtype_policy().name)
+    noted = {"known_output": KnownOutput(encoder, size, precision)()}
     try:
         with durable.explained(path, needed):
             archive.write_out(str(aside), verbose=False)
-            weights_file.save(aside / WEIGHTS, arrays, meta)
+            weights_file.save(aside / WEIGHTS, arrays, {**meta, **noted})
             durable.sync_all(aside)
             aside.rename(path)
             durable.sync(path.parent)

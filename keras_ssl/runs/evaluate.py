@@ -10,8 +10,10 @@ import tensorflow as tf
 from keras_ssl.callbacks.online_evaluation import result
 from keras_ssl.core import registry, run_dir
 from keras_ssl.data import sources
+from keras_ssl.encoders.known_output import KnownOutput
 from keras_ssl.evaluation.data import RAW, Encode, EvaluationData, frozen
 from keras_ssl.runs import encoders
+from keras_ssl.runs.watch import OUTPUT
 
 _RAW = dict(RAW.values())
 SUBJECTS = ("encoder", "random_init", *_RAW)
@@ -46,8 +48,9 @@ def evaluate(
         The new lines of evaluations.jsonl.
 
     Raises:
-        ValueError: If there is no checkpoint, no such source or split, no labels, or
-            no projector with so many layers.
+        ValueError: If there is no checkpoint, no such source or split, no labels, no
+            projector with so many layers, an encoder that was never trained, or one
+            that computes something else than when it was saved.
         KeyError: If an evaluation is unknown.
     """
     path = pathlib.Path(path)
@@ -57,6 +60,8 @@ def evaluate(
             hint = registry.did_you_mean(subject, SUBJECTS)
             raise ValueError(f"No subject {subject!r}.{hint}")
     _, meta = encoders.read(path, projector_layers)
+    if "encoder" in subjects:
+        encoders.check_trained(path, meta)
     keras.config.set_dtype_policy(meta["precision"])
     record = run_dir.read_json(path / run_dir.RUN)
     name = data or meta.get("data", {}).get("source")
@@ -100,13 +105,20 @@ def _subject(
         return _RAW[name]
     if name == "random_init":
         return frozen(encoders.build(meta))
-    return _trained(path, projector_layers)
+    return _trained(path, meta, projector_layers)
 
 
-def _trained(path: pathlib.Path, projector_layers: int) -> Encode:
+def _trained(path: pathlib.Path, meta: dict[str, Any], projector_layers: int) -> Encode:
     """A run's encoder; of an export the SavedModel itself, not a copy of it."""
     if (path / "saved_model.pb").exists():
         serve = tf.saved_model.load(str(path)).signatures["serve_float"]
         (name,) = serve.structured_input_signature[1]
-        return lambda examples: serve(**{name: examples})["features"]
+
+        def encode(examples: tf.Tensor) -> tf.Tensor:
+            return serve(**{name: examples})["features"]
+
+        takes = "audio" if name == "waveforms" else "image"
+        known = KnownOutput(takes, meta["image_size"], meta["precision"], encode)
+        known.check(meta.get(OUTPUT), str(path))
+        return encode
     return frozen(encoders.load(path, projector_layers=projector_layers)[0])

@@ -39,6 +39,7 @@ def train(
     plugins: Sequence[str] = (),
     data_dir: str | None = None,
     init_from: str | None = None,
+    init_from_except: Sequence[str] = (),
     plan: bool = False,
     worker_timeout: float = 300.0,
     grace: float = 120.0,
@@ -58,6 +59,8 @@ def train(
         plugins: Modules with parts of others.
         data_dir: Where TFDS keeps data.
         init_from: A run or an export whose encoder weights to start from.
+        init_from_except: Patterns for `re.search` on names of its variables, which are
+            not taken from it; all others must match.
         plan: Trains nothing and writes nothing, but says what the run would be and
             take.
         worker_timeout: Seconds to wait for a worker that does not arrive, or is silent.
@@ -84,8 +87,16 @@ def train(
         raise ValueError(f"seed must be in [0, 2**31), got {seed}.")
     keras.utils.set_random_seed(seed)
     folder = pathlib.Path(run_dir).expanduser()
-    launch = Launch(folder, data_dir, seed, choice.policy, tuple(plugins), init_from)
-    launch = dataclasses.replace(launch, signals=signals)
+    launch = Launch(
+        folder,
+        data_dir,
+        seed,
+        choice.policy,
+        tuple(plugins),
+        init_from,
+        tuple(init_from_except),
+        signals=signals,
+    )
     if plan:
         launch = dataclasses.replace(launch, instead=planning.plan)
     with (

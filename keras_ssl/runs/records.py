@@ -45,6 +45,7 @@ class Launch:
         precision: Keras's dtype policy, for the record.
         plugins: Modules that were loaded beside the project's own.
         init_from: A run or an export whose encoder weights to start from.
+        init_from_except: Patterns of weights that are not taken from it.
         instead: What to call with the recipe's parts in place of training.
         meeting: The workers that share the run; one by default.
         signals: What asks the run to stop; nothing by default.
@@ -56,6 +57,7 @@ class Launch:
     precision: str = "float32"
     plugins: tuple[str, ...] = ()
     init_from: str | None = None
+    init_from_except: tuple[str, ...] = ()
     instead: Callable[..., dict[str, Any]] | None = None
     meeting: Meeting = dataclasses.field(default_factory=Meeting)
     signals: Stopping = dataclasses.field(default_factory=Stopping)
@@ -136,6 +138,7 @@ class Record:
             "plugins": list(launch.plugins),
             "data_dir": launch.data_dir,
             "init_from": launch.init_from,
+            "init_from_except": list(launch.init_from_except),
             "method": registry.name_of(method),
             "family": method.family,
             "encoder": {

@@ -23,6 +23,7 @@ from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
 from keras_ssl.runs import encoders, limits, optimizing, records, resolved, sittings
 from keras_ssl.runs.records import Launch
+from keras_ssl.runs.watch import Watch
 
 
 @register("run")
@@ -103,8 +104,7 @@ def train(
     local = limits.local_rows(batch_size, accumulate)
     limits.check(epochs, learning_rate_scale, steps_per_execution, max_corrupt)
     records.check_directory(launch)
-    if launch.init_from:
-        encoders.read(launch.init_from)
+    encoders.check_start(launch.init_from, launch.init_from_except)
     source = sources.open_source(data, split, launch.data_dir)
     sources.check_kind(source, kind(method.encoder))
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
@@ -136,9 +136,12 @@ def train(
         steps_per_execution,
     )
     config.check_used()
+    excepted = launch.init_from_except
+    encoders.check_start(launch.init_from, excepted, method.encoder)
 
     saver = checkpoint or Checkpoint()
     start = saver.open(launch.run_dir / run_dir.CHECKPOINTS, method)
+    watch = Watch(saver, method, size, launch.precision, start)
     meet(launch, source, saver, start)
     record = records.Record(launch, method, source, size, clock, batch_size)
     record.content["resolved"] = resolved.show(
@@ -175,9 +178,10 @@ def train(
             hooks.append(scored)
         if launch.init_from and start == 0:
             # After the baselines: they show an encoder that saw no data at all.
-            encoders.start_from(method.encoder, launch.init_from)
+            encoders.start_from(method.encoder, launch.init_from, excepted)
             for memory in method.memories:
                 memory.on_built()
+            watch.begin()
         if start == 0 and distribute.is_chief():
             path = launch.run_dir / run_dir.VIEWS
             draw_views(path, source, views, launch.seed, partners=prepared)

@@ -156,9 +156,11 @@ def variables(arrays):
     return {name: keras.Variable(np.zeros_like(x)) for name, x in arrays.items()}
 
 
-def test_assign_loads_every_variable(variables, arrays):
-    assert weights_file.audit(variables, arrays) == ""
-    weights_file.assign(variables, arrays, "w.npz")
+def test_assign_loads_every_variable(variables, arrays, capsys):
+    assert weights_file.assign(variables, arrays, "w.npz").fits
+    assert capsys.readouterr().err == (
+        "w.npz: 4 of 4 variables matched, 0 missing, 0 unexpected, 0 of other shape.\n"
+    )
     assert same(weights_file.values(variables), arrays)
 
 
@@ -167,17 +169,17 @@ def test_assign_loads_every_variable(variables, arrays):
     [
         (
             {"bias": None},
-            r"w\.npz does not fit: of 4 variables 3 are in it; 1 missing \(bias\)",
+            r"w\.npz does not fit: 3 of 4 variables matched, 1 missing \(bias\)",
         ),
         ({"extra": np.zeros(1)}, r"1 unexpected \(extra\)"),
         (
             {"bias": np.zeros((2, 2), np.float32)},
             r"1 of other shape \(bias \(2, 2\) instead of \(4,\)\)",
         ),
-        ({"bias": None, "x": np.zeros(1)}, r"1 missing \(bias\); 1 unexpected \(x\)"),
+        ({"bias": None, "x": np.zeros(1)}, r"1 missing \(bias\), 1 unexpected \(x\)"),
         (
             {name: np.zeros(1) for name in "pqrs"},
-            r"4 unexpected \(p, q, r, \.\.\.\)\. Nothing was loaded",
+            r"4 unexpected \(p, q, r, s\).*\. Nothing was loaded",
         ),
     ],
 )
@@ -187,6 +189,14 @@ def test_assign_loads_all_or_nothing(variables, arrays, change, words):
     with pytest.raises(ValueError, match=words):
         weights_file.assign(variables, arrays, "w.npz")
     assert weights_file.digest(weights_file.values(variables)) == before
+
+
+def test_assign_leaves_out_what_is_excepted(variables, arrays):
+    given = {**arrays, "x": np.ones(1), "bias": np.ones(9)}
+    found = weights_file.assign(variables, given, "w.npz", ["^x$", "bi"])
+    assert (found.kept, found.left_out) == (("bias",), ("x",))
+    want = {**arrays, "bias": np.zeros(4, np.float32)}
+    assert same(weights_file.values(variables), want)
 
 
 def test_values_are_copies(variables):
