@@ -16,15 +16,11 @@ RUN_DIR = flags.DEFINE_string("run_dir", None, "runs/<recipe> by default.")
 GIN_FILE = flags.DEFINE_multi_string("gin_file", [], "Recipe, by path or name.")
 GIN = flags.DEFINE_multi_string("gin", [], "A binding, such as 'train.epochs = 10'.")
 STRATEGIES = ["auto", "one", "mirrored", "multiworker", "tpu"]
-STRATEGY = flags.DEFINE_enum(
-    "strategy", "auto", STRATEGIES, "How replicas share a batch; auto: over all GPUs."
-)
+STRATEGY = flags.DEFINE_enum("strategy", "auto", STRATEGIES, "auto: over all GPUs.")
 TPU = flags.DEFINE_string("tpu", "", "Name of the TPU, for --strategy=tpu.")
 CPU_DEVICES = flags.DEFINE_integer("cpu_devices", 1, "Virtual CPUs, to try replicas.")
 PRECISIONS = ["auto", "float32", "mixed_bfloat16", "mixed_float16"]
-PRECISION = flags.DEFINE_enum(
-    "precision", "auto", PRECISIONS, "auto: bfloat16 where the device is fast at it."
-)
+PRECISION = flags.DEFINE_enum("precision", "auto", PRECISIONS, "auto: what is fast.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of weights and views.")
 PLUGIN = flags.DEFINE_multi_string("plugin", [], "Module with parts of your own.")
 DATA = flags.DEFINE_string("data", None, "Source, over the recipe's: tfds:cifar10.")
