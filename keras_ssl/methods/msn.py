@@ -10,6 +10,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
 from keras_ssl.methods.multi_crop import by_size
+from keras_ssl.metrics.signs import UNIFORM, information, logged
 from keras_ssl.schedules import Schedule
 
 
@@ -46,6 +47,15 @@ class MSN(Method):
     family = "clustering"
     needs = ("visible_tokens",)
     spans = "statistics"
+    compared = ("target", "anchors")
+    signs = (
+        information(
+            lambda m, x: tf.nn.softmax(m.prototypes(x["target"]) / m.temperature),
+            UNIFORM,
+        ),
+        logged("prototype_usage", warns=(0.03, None), advice=UNIFORM),
+        logged("target_entropy"),
+    )
 
     # Among so many images it shows those that are nearest to a prototype.
     pictured = 256

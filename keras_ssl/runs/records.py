@@ -161,8 +161,13 @@ class Record:
         # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
         self.content["resumed_at"] = before.get("resumed_at", []) + [step] * resumes
         if distribute.is_chief():
-            for name in (run_dir.METRICS, run_dir.EVALUATIONS):
+            for name in (run_dir.METRICS, run_dir.EVALUATIONS, run_dir.HEALTH):
                 run_dir.keep_lines_before(self.directory / name, step)
+        self._write("running")
+
+    def tell(self, **facts: Any) -> None:
+        """Notes facts of a run that goes on, such as its health."""
+        self.content |= facts
         self._write("running")
 
     @contextlib.contextmanager

@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.health import Health
 from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_views
+from keras_ssl.callbacks.probe import fixed_batch
 from keras_ssl.callbacks.recorder import Recorder
 from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
@@ -45,6 +47,7 @@ def train(
     terms: Sequence[Term] = (),
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
+    health: Health | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log_every_steps: int = 10,
     steps_per_execution: int = 1,
@@ -82,6 +85,7 @@ def train(
         terms: Losses that are added to the method's, such as `@Term()`.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
+        health: How to watch for collapse; as `Health` does by default.
         callbacks: Further Keras callbacks; their `open(directory, evaluation data,
             writer)`, if any, is called before training where there are labels.
         log_every_steps: Steps between lines of `metrics.jsonl`.
@@ -155,7 +159,17 @@ def train(
         distribute.is_chief(),
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
-    hooks = [saver, logger, *callbacks, *([drawn] if distribute.is_chief() else [])]
+    probe = functools.partial(fixed_batch, source, views, launch.seed)
+    watcher = (health or Health()).open(
+        launch.run_dir, method, clock, batch_size, probe, logger.writer, record.tell
+    )
+    hooks = [
+        saver,
+        logger,
+        watcher,
+        *callbacks,
+        *([drawn] if distribute.is_chief() else []),
+    ]
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
     with record.watch(), source.unreadable.explained():
