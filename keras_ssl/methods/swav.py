@@ -11,7 +11,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
 from keras_ssl.methods.multi_crop import by_size
-from keras_ssl.metrics.signs import UNIFORM, information, logged
+from keras_ssl.metrics.signs import UNIFORM, USAGE, information, logged
 from keras_ssl.schedules import from_epoch
 
 
@@ -48,11 +48,9 @@ class SwAV(Method):
     spans = "statistics"
     compared = ("z",)
     signs = (
-        information(
-            lambda m, x: tf.nn.softmax(x["scores"][:, 0] / m.temperature), UNIFORM
-        ),
+        information(lambda m, x: tf.nn.softmax(x["scores"][:, 0] / m.epsilon), UNIFORM),
         logged("assignment_entropy"),
-        logged("prototype_usage", warns=(0.05, None), advice=UNIFORM),
+        USAGE,
     )
 
     # Among so many images it shows those that are nearest to a prototype.

@@ -2,7 +2,7 @@
 
 A method says in its own file which signs are its own, and what its objective compares;
 `GENERAL` and `COMPARED` hold for all. Bounds come from the papers, as each sentence of
-advice does, and from runs: `docs/health.md`.
+advice does, and from runs, which `tools/health.py` records.
 """
 
 import dataclasses
@@ -114,7 +114,7 @@ def information(
     probabilities: Callable[[Any, Mapping[str, tf.Tensor]], tf.Tensor],
     advice: str,
     warns: float = 0.1,
-    collapsed: float = 0.01,
+    collapsed: float = 0.03,
 ) -> Sign:
     """How much an output says of its image: nothing if it is uniform or always one.
 
@@ -198,6 +198,14 @@ UNIFORM = (
     "prototypes tell nothing of images; look at epsilon and the temperature, at how "
     "long prototypes are frozen, and whether assignments are balanced over all images."
 )
+USAGE = logged(
+    "prototype_usage",
+    # Of what is used at first: how many can be depends on the batch.
+    relative=True,
+    warns=(0.4, None),
+    collapsed=(0.15, None),
+    advice=UNIFORM,
+)
 GUESSING = above_chance(
     None,
     "the right image is not found; look at the temperature, the rate, and whether what "
@@ -212,6 +220,6 @@ GENERAL = (
 )
 COMPARED = (
     Sign("compared/std", _COMPARED["std"], (0.25, None), (0.1, None), _POINT),
-    Sign("compared/rank", _COMPARED["rank"], (5.0, None), (2.5, None), _LINE),
+    Sign("compared/rank", _COMPARED["rank"], (4.0, None), (2.5, None), _LINE),
     *(Sign(f"compared/{k}", _COMPARED[k]) for k in list(_COMPARED)[2:]),
 )
