@@ -37,21 +37,28 @@ class Health(keras.callbacks.Callback):
             take about 1 % of the time.
         images: Training images in the probe, each in the views of its own.
         stop: Whether a collapse ends the run.
+        replay: At a loss that is no number, steps from the last good checkpoint that
+            are made again, at most, to find what went bad first; 0 for none.
 
     Raises:
         ValueError: If a number is out of range; in training at a collapse, if `stop`.
     """
 
     def __init__(
-        self, every_steps: int | None = None, images: int = 256, stop: bool = False
+        self,
+        every_steps: int | None = None,
+        images: int = 256,
+        stop: bool = False,
+        replay: int = 1000,
     ) -> None:
         super().__init__()
-        if (every_steps or 0) < 0 or images < 8:
+        if min(every_steps or 0, replay) < 0 or images < 8:
             raise ValueError(
-                "Health.every_steps must be at least 0 and images at least 8; got "
-                f"{every_steps} and {images}."
+                "Health.every_steps and replay must be at least 0 and images at least "
+                f"8; got {every_steps}, {replay} and {images}."
             )
         self.every_steps, self.images, self.stop = every_steps, images, stop
+        self.replay = replay
         self.rows: list[dict[str, Any]] = []
         self.state = 0
         self.every = 0
@@ -174,6 +181,6 @@ class Health(keras.callbacks.Callback):
             console.say(text.strip())
         if self.stop and STATES[self.state] == "collapsed":
             raise ValueError(
-                f"The run has collapsed at step {row['step']}: {row['seen']} Health.stop"
-                " ended it; its last checkpoint and health.jsonl are kept."
+                f"The run has collapsed at step {row['step']}: {row['seen']} "
+                "Health.stop ended it; its last checkpoint and health.jsonl are kept."
             )

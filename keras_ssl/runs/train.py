@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.finite import Finite
 from keras_ssl.callbacks.health import Health
 from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
@@ -23,7 +24,7 @@ from keras_ssl.data.partners import Partners
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
-from keras_ssl.runs import encoders, limits, optimizing, records, resolved
+from keras_ssl.runs import bad_steps, encoders, limits, optimizing, records, resolved
 from keras_ssl.runs.records import Launch
 
 
@@ -163,16 +164,20 @@ def train(
     watcher = (health or Health()).open(
         launch.run_dir, method, clock, batch_size, probe, logger.writer, record.tell
     )
+    finite = Finite()
+    saver.notes["finite"] = finite.check
     hooks = [
         saver,
         logger,
+        finite,
         watcher,
         *callbacks,
         *([drawn] if distribute.is_chief() else []),
     ]
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
-    with record.watch(), source.unreadable.explained():
+    bad = bad_steps.kept(launch, batches, watcher.replay)
+    with record.watch(), source.unreadable.explained(), bad:
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
