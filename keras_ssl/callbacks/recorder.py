@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_ssl.callbacks import events
 from keras_ssl.core import console, run_dir
+from keras_ssl.core.bad_number import BadNumberError
 
 
 class Recorder(keras.callbacks.Callback):
@@ -96,11 +97,8 @@ class Recorder(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self._window[name] = self._window.get(name, 0.0) + float(value) * steps
         if not math.isfinite(float((logs or {}).get("loss", 0.0))):
-            raise FloatingPointError(
-                f"The loss became {float((logs or {})['loss'])} at step {self.step}. "
-                "Lower the learning rate or lengthen its warm-up; in float16 try "
-                "bfloat16 or float32. The run resumes from its last checkpoint."
-            )
+            scalars = {name: float(value) for name, value in (logs or {}).items()}
+            raise BadNumberError(self.step, scalars, steps)
         if self._steps >= self.every_steps or self.step == self.total_steps:
             self._log()
 

@@ -1,6 +1,7 @@
 """Floor 1: pure functions of features; this module is the public list."""
 
 from keras_ssl.metrics.clusters import (
+    information,
     mean_entropy,
     nearest_images,
     normalized_mutual_information,
@@ -11,6 +12,7 @@ from keras_ssl.metrics.sphere import alignment, uniformity
 __all__ = [
     "alignment",
     "feature_std",
+    "information",
     "mean_entropy",
     "nearest_images",
     "normalized_mutual_information",

@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import pathlib
 import platform
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +22,13 @@ from keras_ssl.core import (
 from keras_ssl.core.meeting import Meeting
 from keras_ssl.core.stopping import Stopped, Stopping
 from keras_ssl.core.tracing import named_variables, prefix_of
+from keras_ssl.runs import provenance
 
 if TYPE_CHECKING:
     from keras_ssl.callbacks.checkpoint import Checkpoint
     from keras_ssl.data.sources import Source
     from keras_ssl.methods.base import Method
     from keras_ssl.schedules import Clock
-
-_PACKAGES = ("tensorflow", "keras", "keras-cv", "tensorflow-datasets", "gin-config")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +67,8 @@ def facts(launch: Launch) -> dict[str, Any]:
         "the seed": launch.seed,
         "the precision": launch.precision,
         "the version of python": platform.python_version(),
-        "the commit": _commit(),
-        **{f"the version of {k}": v for k, v in _versions().items()},
+        "the commit": provenance.commit(),
+        **{f"the version of {k}": v for k, v in provenance.versions().items()},
         "the version of keras_ssl": keras_ssl.__version__,
     }
 
@@ -129,9 +126,9 @@ class Record:
         encoder = method.product
         self.content: dict[str, Any] = {
             **formats.stamp(),
-            "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
+            "versions": {"keras_ssl": keras_ssl.__version__, **provenance.versions()},
             "python": platform.python_version(),
-            "commit": _commit(),
+            "commit": provenance.commit(),
             "seed": launch.seed,
             "precision": launch.precision,
             "devices": distribute.devices(),
@@ -176,7 +173,7 @@ class Record:
         # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
         self.content["resumed_at"] = before.get("resumed_at", []) + [step] * resumes
         if distribute.is_chief():
-            for name in (run_dir.METRICS, run_dir.EVALUATIONS):
+            for name in (run_dir.METRICS, run_dir.EVALUATIONS, run_dir.HEALTH):
                 run_dir.keep_lines_before(self.directory / name, step)
         self._write("running")
 
@@ -184,6 +181,11 @@ class Record:
     def is_finished(self) -> bool:
         """Whether an earlier sitting came to the run's end."""
         return bool(self.finished)
+
+    def tell(self, **facts: Any) -> None:
+        """Notes facts of a run that goes on, such as its health."""
+        self.content |= facts
+        self._write("running")
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
@@ -253,45 +255,3 @@ def _count(model: keras.Model) -> int:
         for v in named_variables(model).values()
         if v.trainable
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-# What a run is made of; records and tables in docs/ change with every run.
-_MATTERS = ("keras_ssl", "gin_configs", "tools")
-
-
-def _commit() -> str | None:
-    """Commit of the clone that the package is in, if it is in one.
-
-    It ends in `-dirty` where code or recipes differ from it.
-    """
-    root = pathlib.Path(keras_ssl.__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", *_MATTERS)
-    return f"{commit}-dirty" if commit and changed else commit or None
-
-
-def _git(root: pathlib.Path, *command: str) -> str:
-    """What git answers, nothing where it cannot."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

@@ -9,10 +9,13 @@ import keras
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.finite import Finite
+from keras_ssl.callbacks.health import Health
 from keras_ssl.callbacks.interruption import Interruption
 from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_views
+from keras_ssl.callbacks.probe import fixed_batch
 from keras_ssl.callbacks.recorder import Recorder
 from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
@@ -21,7 +24,15 @@ from keras_ssl.data.partners import Partners
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
-from keras_ssl.runs import encoders, limits, optimizing, records, resolved, sittings
+from keras_ssl.runs import (
+    bad_steps,
+    encoders,
+    limits,
+    optimizing,
+    records,
+    resolved,
+    sittings,
+)
 from keras_ssl.runs.records import Launch
 from keras_ssl.runs.watch import Watch
 
@@ -46,6 +57,7 @@ def train(
     terms: Sequence[Term] = (),
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
+    health: Health | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log_every_steps: int = 10,
     steps_per_execution: int = 1,
@@ -83,6 +95,7 @@ def train(
         terms: Losses that are added to the method's, such as `@Term()`.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
+        health: How to watch for collapse; as `Health` does by default.
         callbacks: Further Keras callbacks; their `open(directory, evaluation data,
             writer)`, if any, is called before training where there are labels.
         log_every_steps: Steps between lines of `metrics.jsonl`.
@@ -158,16 +171,25 @@ def train(
         distribute.is_chief(),
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
+    probe = functools.partial(fixed_batch, source, views, launch.seed)
+    watcher = (health or Health()).open(
+        launch.run_dir, method, clock, batch_size, probe, logger.writer, record.tell
+    )
+    finite = Finite()
+    saver.notes["finite"] = finite.check
+    alone = launch.meeting.count == 1
+    stops = Interruption(launch.signals, launch.meeting.agreement, saver, alone)
     # A step's line first: a checkpoint knows of steps that are in no line yet.
-    hooks = [logger, saver, *callbacks, *([drawn] if distribute.is_chief() else [])]
+    hooks = [logger, saver, finite, watcher, stops, *callbacks]
+    if distribute.is_chief():
+        hooks.append(drawn)
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
     now = time.perf_counter
     begun = sittings.take_up(saver, logger, scored, record, begun, now)
-    alone = launch.meeting.count == 1
-    stops = Interruption(launch.signals, launch.meeting.agreement, saver, alone)
-    hooks.insert(2, stops)
-    with record.watch(), saver, stops.saving(), source.unreadable.explained():
+    bad = bad_steps.kept(launch, batches, watcher.replay)
+    stopped = stops.saving()
+    with record.watch(), saver, stopped, source.unreadable.explained(), bad:
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
