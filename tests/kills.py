@@ -237,15 +237,16 @@ def storm(out, recipe, words, devices, seed, kills):
 
 
 def scalars(folder):
-    """What TensorBoard shows of a run: steps and values by tag, times aside."""
+    """What TensorBoard shows of a run: steps and values by tag, times aside.
+
+    A result that was shown, and whose row then was lost, is there twice, alike.
+    """
     from tensorboard.backend.event_processing import plugin_event_accumulator as reader
 
     found = reader.EventAccumulator(str(folder / run_dir.TENSORBOARD), {"tensors": 0})
     found.Reload()
     return {
-        tag: [
-            (event.step, str(tf.make_ndarray(event.tensor_proto))) for event in events
-        ]
+        tag: sorted({(e.step, str(tf.make_ndarray(e.tensor_proto))) for e in events})
         for tag in found.Tags()["tensors"]
         if not tag.startswith("speed/")
         for events in [found.Tensors(tag)]

@@ -109,9 +109,12 @@ class OnlineEvaluation(keras.callbacks.Callback):
         text = []
         for evaluation in due:
             row = result(evaluation, subject, encode, data, step)
+            known = any(
+                (r["step"], r["subject"]) == (step, subject) for r in self.results
+            )
             self.results.append(row)
             text.append(f"{row['evaluation']} top-1 {row['top1']:.3f}")
-            self._show(row, evaluation is due[0])
+            self._show(row, not known)
             if distribute.is_chief():
                 run_dir.append_line(self.directory / run_dir.EVALUATIONS, row)
         data.forget()
