@@ -16,7 +16,8 @@ TRACEBACK = flags.DEFINE_bool("traceback", False, "Shows where an error comes fr
 def run(main: Callable[[], int | None]) -> None:
     """Parses flags, calls `main`, and ends with its status.
 
-    That is 2 for a user's error, 1 where a worker of several was lost.
+    That is 2 for a user's error, 1 where a worker of several was lost, 74 (EX_IOERR of
+    sysexits.h) where a file could not be written, as on a full disk.
     """
 
     def checked(argv: Sequence[str]) -> int | None:
@@ -41,12 +42,16 @@ def run(main: Callable[[], int | None]) -> None:
 
 def _account(error: BaseException) -> tuple[int, str]:
     """The status that an error ends with, and what to say; nothing of our own."""
-    from keras_ssl.core import config
+    from keras_ssl.core import config, durable
 
     if isinstance(error, ValueError | TypeError | KeyError | FloatingPointError):
         return 2, f"error: {config.explain(error)}\n"
+    if isinstance(error, durable.WriteError):
+        return 74, f"error: {config.explain(error)}\n"
     if isinstance(error, ConnectionError):
         return 1, f"error: {error}\n"
     if isinstance(error, KeyboardInterrupt):
-        return 130, "\nstopped; the same command resumes the run.\n"
+        # Of a run: 143 after SIGTERM, 75 at its time limit.
+        status = getattr(getattr(error, "reason", None), "status", 130)
+        return status, "\nstopped; the same command resumes the run.\n"
     return 1, ""

@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.callbacks import events
 from keras_ssl.core import console, run_dir
+from keras_ssl.core.bad_number import BadNumberError
 
 
 class Recorder(keras.callbacks.Callback):
@@ -43,6 +45,8 @@ class Recorder(keras.callbacks.Callback):
         self.every_steps, self.write = every_steps, write
         self.step = self.start_step = start_step
         self.training_seconds = self.waiting_seconds = 0.0
+        if write:
+            events.forget_after(directory / run_dir.TENSORBOARD, start_step)
         self.writer = (
             tf.summary.create_file_writer(str(directory / run_dir.TENSORBOARD))
             if write
@@ -54,6 +58,23 @@ class Recorder(keras.callbacks.Callback):
 
     def _reset(self) -> None:
         self._window, self._steps, self._seconds, self._waiting = {}, 0, 0.0, 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What the next line is made from, for a checkpoint; brings lines to files."""
+        # Else those of before the checkpoint would be lost with the process.
+        self.writer.flush()
+        return {
+            "window": dict(self._window),
+            "steps": self._steps,
+            "seconds": self._seconds,
+            "waiting": self._waiting,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state` told in an earlier sitting."""
+        self._window = dict(state["window"])
+        self._steps = state["steps"]
+        self._seconds, self._waiting = state["seconds"], state["waiting"]
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._begun = time.perf_counter()
@@ -76,11 +97,8 @@ class Recorder(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self._window[name] = self._window.get(name, 0.0) + float(value) * steps
         if not math.isfinite(float((logs or {}).get("loss", 0.0))):
-            raise FloatingPointError(
-                f"The loss became {float((logs or {})['loss'])} at step {self.step}. "
-                "Lower the learning rate or lengthen its warm-up; in float16 try "
-                "bfloat16 or float32. The run resumes from its last checkpoint."
-            )
+            scalars = {name: float(value) for name, value in (logs or {}).items()}
+            raise BadNumberError(self.step, scalars, steps)
         if self._steps >= self.every_steps or self.step == self.total_steps:
             self._log()
 

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ssl.core.audit import Audit, compare, few
 from keras_ssl.core.tracing import named_variables
 
 # Of two networks in a checkpoint, the one that its authors evaluate.
@@ -20,7 +21,6 @@ _PREFERRED = (
     ("encoder_q.", "encoder_k."),  # MoCo
     ("base_encoder.", "momentum_encoder."),  # MoCo v3
 )
-_SHOWN = 10
 
 
 def as_is(x: np.ndarray) -> np.ndarray:
@@ -56,22 +56,27 @@ class Report:
     """What a conversion did.
 
     Attributes:
-        assigned: Number of variables that were filled: all of the model's.
+        audit: Of the model's variables, all of which were filled.
         prefix: What the names of the reference began with.
         ignored: Names below the prefix that were left out on purpose.
         outside: Names that do not begin with the prefix: other networks, optimizers.
     """
 
-    assigned: int
+    audit: Audit
     prefix: str
     ignored: tuple[str, ...]
     outside: tuple[str, ...]
 
+    @property
+    def assigned(self) -> int:
+        """Number of variables that were filled."""
+        return len(self.audit.matched)
+
     def __str__(self) -> str:
-        text = f"All {self.assigned} variables were assigned"
-        text += f" from names under {self.prefix!r}" if self.prefix else ""
+        text = str(self.audit)
+        text += f"; from names under {self.prefix!r}" if self.prefix else ""
         for names, what in ((self.ignored, "ignored"), (self.outside, "outside it")):
-            text += f"; {len(names)} names {what} ({_few(names)})" if names else ""
+            text += f"; {len(names)} names {what} ({few(names)})" if names else ""
         return f"{text}."
 
 
@@ -125,7 +130,9 @@ def load(
     for path, value in values.items():
         variables[path].assign(value)
     outside = [name for name in state_dict if not name.startswith(prefix)]
-    return Report(len(values), prefix, tuple(ignored), tuple(sorted(outside)))
+    return Report(
+        compare(variables, values), prefix, tuple(ignored), tuple(sorted(outside))
+    )
 
 
 def find_prefix(names: Iterable[str], marker: str) -> str:
@@ -152,10 +159,10 @@ def find_prefix(names: Iterable[str], marker: str) -> str:
     if not found:
         raise ValueError(
             f"The checkpoint has no name that ends in {marker!r}: it is of another "
-            f"network, or its names are: {_few(sorted(names))}."
+            f"network, or its names are: {few(sorted(names))}."
         )
     raise ValueError(
-        f"The checkpoint holds several networks, under {_few(sorted(found))}; say "
+        f"The checkpoint holds several networks, under {few(sorted(found))}; say "
         "which with `prefix`."
     )
 
@@ -211,7 +218,7 @@ def _refusal(
 ) -> str:
     under = f" (names under {prefix!r})" if prefix else ""
     parts = [
-        f"{len(names)} {what}: {_few(names)}"
+        f"{len(names)} {what}: {few(names)}"
         for what, names in problems.items()
         if names
     ]
@@ -219,7 +226,3 @@ def _refusal(
         f"The checkpoint{under} does not fit {model.name}. {'; '.join(parts)}. "
         "Nothing was assigned; does the encoder's configuration match the checkpoint?"
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -9,7 +9,6 @@ import logging
 import os
 import pathlib
 import re
-import tokenize
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +16,18 @@ import gin
 
 from keras_ssl.core import registry
 from keras_ssl.core.gin_text import (
+    NO_GIN,
     Binding,
     Reference,
+    first_line,
+    include_cycle,
     is_used,
+    macro_cycle,
     read,
     references,
     seen_from,
     show,
+    text_of,
 )
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
@@ -69,15 +73,21 @@ def parse(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
         ValueError: If a file, a name or a parameter is unknown, or a line is not gin.
     """
     gin.clear_config()
-    gin.add_config_file_search_path(str(root()))
+    if str(root()) not in _SEARCHED:
+        _SEARCHED.append(str(root()))
+        gin.add_config_file_search_path(_SEARCHED[-1])
     _DROPPED.clear()
     paths = [find(name) for name in files]
     for path in paths:
-        _parse_one(pathlib.Path(path).read_text(encoding="utf-8"), path)
+        _parse_one(text_of(path), path)
     for line in bindings:
         _parse_one(line, f"--gin={line!r}")
+    bound = list(read(gin.config_str()))
+    if cycle := macro_cycle(bound):
+        way = " -> ".join(f"%{name}" for name in cycle)
+        raise ValueError(f"These macros stand for each other: {way}. Give one a value.")
     # What a later line replaced may leave bindings behind that were meant for it.
-    _DROPPED.difference_update(references(read(gin.config_str())))
+    _DROPPED.difference_update(references(bound))
     try:
         gin.finalize()
     except ValueError as error:
@@ -142,16 +152,22 @@ def differences(old: str, new: str) -> list[str]:
 
 
 def table(text: str) -> dict[str, str]:
-    """The bindings of a configuration, and what is bound in words."""
-    return {str(b): show(b.value) for b in read(text)}
+    """The bindings of a configuration, and what is bound in words.
+
+    Raises:
+        ValueError: If it is no configuration.
+    """
+    try:
+        return {str(b): show(b.value) for b in read(text)}
+    except NO_GIN as error:
+        raise ValueError(f"No configuration: {first_line(error)}") from error
 
 
 def check_used() -> None:
     """Refuses bindings that nothing used: a misspelt scope, another method's part.
 
-    Call it when every part is built, before any compute. Bindings of a part that a
-    later configuration replaced are forgiven, and so are those of the parts listed
-    in `optional.parts`.
+    Call it when every part is built. Bindings of a part that a later configuration
+    replaced are forgiven, and so are those of the parts listed in `optional.parts`.
 
     Raises:
         ValueError: If a binding was not used.
@@ -217,6 +233,7 @@ def _optional_parts() -> set[str]:
 
 
 _DROPPED: set[Reference] = set()
+_SEARCHED: list[str] = []
 
 
 def _parse_one(text: str, where: str) -> None:
@@ -225,17 +242,26 @@ def _parse_one(text: str, where: str) -> None:
     try:
         gin.parse_config(text)
         _DROPPED.update(references(read(text, _included)))
-    except (ValueError, SyntaxError, tokenize.TokenError, OSError) as error:
-        said = str(error)
+    except RecursionError as error:
+        raise ValueError(_too_deep(where)) from error
+    except NO_GIN as error:
         raise ValueError(
-            f"{said.splitlines()[0]}{_suggest(said)} (In {where}.)"
+            f"{first_line(error)}{_suggest(str(error))} (In {where}.)"
         ) from error
     finally:
         logging.disable(logging.NOTSET)
 
 
 def _included(name: str) -> str:
-    return pathlib.Path(find(name)).read_text(encoding="utf-8")
+    return text_of(find(name))
+
+
+def _too_deep(where: str) -> str:
+    """Why a configuration has no end: it includes itself, or is nested too deep."""
+    cycle = include_cycle(where, find) if pathlib.Path(where).is_file() else []
+    if cycle:
+        return f"These configurations include each other: {' -> '.join(cycle)}."
+    return f"Brackets or includes are nested too deep. (In {where}.)"
 
 
 def _suggest(error: str) -> str:
@@ -268,8 +294,5 @@ def _unforgiven(unused: list[Binding]) -> list[Binding]:
             return left
         left = [b for b in left if b not in gone]
         dropped.update(references(gone))
-        forgiven |= {
-            b.value[1:]
-            for b in gone
-            if isinstance(b.value, str) and b.value.startswith("%")
-        }
+        macros = (b.value for b in gone if isinstance(b.value, str))
+        forgiven |= {value[1:] for value in macros if value.startswith("%")}

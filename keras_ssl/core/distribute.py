@@ -4,7 +4,9 @@ Inside a step, `gather`, `mean`, `total`, `first_row` and `rows` let examples of
 replicas meet; with one replica they are the identity.
 """
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -94,8 +96,26 @@ def batches(
     return strategy.distribute_datasets_from_function(of_worker)
 
 
+_THREAD = threading.local()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """What this thread traces within has no other replicas to meet, whatever runs.
+
+    For what one process looks at by itself, outside a step.
+    """
+    before, _THREAD.alone = getattr(_THREAD, "alone", False), True
+    try:
+        yield
+    finally:
+        _THREAD.alone = before
+
+
 def replicas() -> int:
     """Number of replicas that share one global batch."""
+    if getattr(_THREAD, "alone", False):
+        return 1
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 

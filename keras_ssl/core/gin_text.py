@@ -1,9 +1,23 @@
 """Gin configurations as data: bindings and references, with nothing built."""
 
+import pathlib
+import re
+import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from gin import config_parser
+
+# What comes of text that is no gin, files that are not there, modules to import.
+NO_GIN = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    OSError,
+    ImportError,
+    RecursionError,
+)
 
 
 class Binding(NamedTuple):
@@ -27,6 +41,10 @@ class Reference(NamedTuple):
     part: str
 
 
+class Macro(str):
+    """A value `%name`, which a string that looks like one is not."""
+
+
 class _Delegate(config_parser.ParserDelegate):
     """Keeps references as data instead of building them."""
 
@@ -34,8 +52,8 @@ class _Delegate(config_parser.ParserDelegate):
         scope, _, part = scoped_name.rpartition("/")
         return Reference(scope, part.split(".")[-1])
 
-    def macro(self, macro_name: str) -> str:
-        return f"%{macro_name}"
+    def macro(self, macro_name: str) -> Macro:
+        return Macro(f"%{macro_name}")
 
 
 def read(text: str, include: Callable[[str], str] | None = None) -> Iterator[Binding]:
@@ -57,15 +75,69 @@ def read(text: str, include: Callable[[str], str] | None = None) -> Iterator[Bin
 def references(bindings: Iterable[Binding]) -> Iterator[Reference]:
     """Yields every reference in the bindings' values, however deep."""
     for binding in bindings:
-        stack = [binding.value]
-        while stack:
-            value = stack.pop()
-            if isinstance(value, Reference):
-                yield value
-            elif isinstance(value, dict):
-                stack.extend([*value, *value.values()])
-            elif isinstance(value, list | tuple):
-                stack.extend(value)
+        yield from (v for v in _leaves(binding.value) if isinstance(v, Reference))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """All that is in a value and holds nothing itself."""
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            stack.extend([*value, *value.values()])
+        elif isinstance(value, list | tuple) and not isinstance(value, Reference):
+            stack.extend(value)
+        else:
+            yield value
+
+
+def macro_cycle(bindings: Iterable[Binding]) -> list[str]:
+    """Names of macros that stand for each other, the first at the end again; or none.
+
+    Args:
+        bindings: All of a configuration.
+    """
+    stands_for = {
+        str(b): [v[1:] for v in _leaves(b.value) if isinstance(v, Macro)]
+        for b in bindings
+        if not b.name
+    }
+    return _cycle(stands_for, lambda name: stands_for.get(name, []))
+
+
+def include_cycle(path: str, find: Callable[[str], str]) -> list[str]:
+    """Files that include each other, the first at the end again; or none.
+
+    Args:
+        path: A configuration.
+        find: Maps the name of an included file to its path.
+    """
+
+    def included(name: str) -> list[str]:
+        text = pathlib.Path(name).read_text(encoding="utf-8", errors="replace")
+        return [find(found) for found in _INCLUDE.findall(text)]
+
+    return _cycle([path], included)
+
+
+_INCLUDE = re.compile(r"^\s*include\s*['\"](.+?)['\"]", re.MULTILINE)
+
+
+def _cycle(start: Iterable[str], follow: Callable[[str], list[str]]) -> list[str]:
+    """The first way found that leads back to where it was; without recursion."""
+    done: set[str] = set()
+    for first in start:
+        way = [(first, iter(follow(first)))]
+        while way:
+            name = next((n for n in way[-1][1] if n not in done), None)
+            on_it = [each for each, _ in way]
+            if name is None:
+                done.add(way.pop()[0])
+            elif name in on_it:
+                return [*on_it[on_it.index(name) :], name]
+            else:
+                way.append((name, iter(follow(name))))
+    return []
 
 
 def seen_from(scope: str) -> list[str]:
@@ -90,3 +162,20 @@ def show(value: Any) -> str:
     if isinstance(value, str) and value.startswith("%"):
         return value
     return repr(value)
+
+
+def text_of(path: str) -> str:
+    """The text of a file.
+
+    Raises:
+        ValueError: If it cannot be read, or is not UTF-8.
+    """
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -14,16 +14,18 @@ from types import TracebackType
 from typing import Any
 
 from keras_ssl.core import arrival, config
+from keras_ssl.core.agreement import Agreement
 from keras_ssl.core.cluster import Cluster
 from keras_ssl.core.console import say
 from keras_ssl.core.line import Line, Message
+from keras_ssl.core.stopping import Stopped
 
 # Whoever is stuck in TensorFlow, which notices a loss in 10 s, is ended after these.
 _GRACE = 20.0
 # Seconds in which a connection's end is noticed after TensorFlow noticed its own.
 _SOON = 5.0
 # Mistakes that say themselves what is wrong.
-_CLEAR = (ValueError, TypeError, KeyError, FloatingPointError, ConnectionError)
+_CLEAR = (ValueError, TypeError, KeyError, FloatingPointError, OSError)
 
 
 class Meeting:
@@ -50,6 +52,9 @@ class Meeting:
         self._lock = threading.Lock()
         self._failed, self._left = threading.Event(), threading.Event()
         self._ready: set[int] = set()
+        self.agreement = Agreement(
+            self.cluster.index, self.count, self._tell, lambda: self.failure
+        )
 
     @property
     def count(self) -> int:
@@ -80,7 +85,7 @@ class Meeting:
         try:
             if self.count == 1:
                 return
-            if error is None:
+            if error is None or (isinstance(error, Stopped) and error.together):
                 self._part()
                 return
             # TensorFlow's account of a loss may come before the loss is seen here.
@@ -186,6 +191,8 @@ class Meeting:
         for message in line:
             if "what" in message:
                 self._inbox.put((who, message))
+            elif "turn" in message:
+                self.agreement.hear(who, message["turn"])
             elif "failed" in message:
                 self._fail(message["failed"])
                 return

@@ -6,7 +6,11 @@ import pathlib
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+
+# When this process began to work: binaries import this first of all.
+BEGUN = time.monotonic()
 
 # C++ says these before it reads TF_CPP_MIN_LOG_LEVEL. Warnings and errors pass.
 _CHATTER = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I0000 ")

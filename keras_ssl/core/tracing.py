@@ -60,6 +60,19 @@ def named_variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     return found
 
 
+def named_layers(layer: keras.layers.Layer) -> dict[int, str]:
+    """Paths of all layers within a layer, as in its variables' paths, by `id`."""
+    found: dict[int, str] = {}
+
+    def walk(parent: keras.layers.Layer, prefix: str) -> None:
+        for name, child in _children(parent):
+            found.setdefault(id(child), f"{prefix}{name}")
+            walk(child, f"{prefix}{name}/")
+
+    walk(layer, "")
+    return found
+
+
 def prefix_of(model: keras.layers.Layer, part: keras.layers.Layer) -> str:
     """What the paths of a part's variables begin with in those of the model.
 
@@ -113,17 +126,24 @@ def named_optimizer_variables(
 def _walk(
     layer: keras.layers.Layer, prefix: str
 ) -> Iterator[tuple[str, keras.Variable]]:
-    children = list(layer._flatten_layers(recursive=False, include_self=False))
-    taken: dict[str, None] = {}
-    theirs = {id(v) for child in children for v in child.variables}
-    for child in children:
-        plain = re.sub(r"_\d+$", "", child.name)
-        name = _unique(plain, taken)
-        taken[name] = None
+    children = list(_children(layer))
+    theirs = {id(v) for _, child in children for v in child.variables}
+    for name, child in children:
         yield from _walk(child, f"{prefix}{name}/")
     for variable in layer.variables:
         if id(variable) not in theirs:
             yield f"{prefix}{variable.name}", variable
+
+
+def _children(
+    layer: keras.layers.Layer,
+) -> Iterator[tuple[str, keras.layers.Layer]]:
+    """The layers right within a layer, by names that do not count a process's."""
+    taken: dict[str, None] = {}
+    for child in layer._flatten_layers(recursive=False, include_self=False):
+        name = _unique(re.sub(r"_\d+$", "", child.name), taken)
+        taken[name] = None
+        yield name, child
 
 
 def _unique(name: str, taken: Mapping[str, Any]) -> str:

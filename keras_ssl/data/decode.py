@@ -7,15 +7,20 @@ orientation that EXIF may state is not applied: pixels come as they are stored, 
 every decoder of TensorFlow.
 
 A file that cannot be read in full raises `tf.errors.InvalidArgumentError`: a truncated
-one, one that is no image, or one of so many pixels that it would exhaust memory.
+one, one that is no image, or one of so many pixels that it would exhaust memory. What a
+file claims to need is known before it is decoded; the limit is the source's, see
+`sources.open_source`.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
+from keras_ssl.data import headers
+
 # 400 MB as RGB; cameras stay below. A small file can claim any size.
-_MOST_PIXELS = 1 << 27
+MOST_PIXELS = 1 << 27
 # As fast as the default (measured), which makes red and blue a level too small.
 _DCT = "INTEGER_ACCURATE"
 # Smoothed chroma at a window's edge needs its neighbours: 16 pixels are one block.
@@ -24,37 +29,41 @@ _MARGIN = 16
 Boxes = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def image(data: tf.Tensor) -> tf.Tensor:
+def image(data: tf.Tensor, most: int = MOST_PIXELS) -> tf.Tensor:
     """All pixels of an image.
 
     Args:
         data: Scalar string, the file's content.
+        most: Greatest number of pixels that is decoded.
 
     Returns:
         `(h, w, 3)` uint8.
     """
 
     def jpeg() -> tf.Tensor:
-        with tf.control_dependencies([_jpeg_size(data)]):
+        with tf.control_dependencies([_jpeg_size(data, most)]):
             return tf.io.decode_jpeg(data, 3, dct_method=_DCT)
 
-    return _rgb(tf.cond(_is_jpeg(data), jpeg, lambda: _other(data)))
+    return _rgb(tf.cond(_is_jpeg(data), jpeg, lambda: _other(data, most)))
 
 
-def parts(data: tf.Tensor, boxes: Boxes) -> tuple[tf.Tensor, tf.Tensor]:
+def parts(
+    data: tf.Tensor, boxes: Boxes, most: int = MOST_PIXELS
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The pixels that hold some boxes; of a JPEG no others are made.
 
     Args:
         data: Scalar string, the file's content.
         boxes: `(height, width) -> (b, 4)` int32: top, left, bottom, right in pixels,
             none of them empty or beyond the image.
+        most: Greatest number of pixels that an image may have.
 
     Returns:
         `(h, w, 3)` uint8, and the boxes `(b, 4)` counted from its corner.
     """
 
     def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-        size = _jpeg_size(data)
+        size = _jpeg_size(data, most)
         found = boxes(size[0], size[1])
         first = tf.maximum(tf.reduce_min(found[:, :2], axis=0) - _MARGIN, 0)
         last = tf.minimum(tf.reduce_max(found[:, 2:], axis=0) + _MARGIN, size)
@@ -67,14 +76,25 @@ def parts(data: tf.Tensor, boxes: Boxes) -> tuple[tf.Tensor, tf.Tensor]:
         return pixels, found - tf.tile(first, [2])
 
     def other() -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = _other(data)
+        pixels = _other(data, most)
         return pixels, boxes(tf.shape(pixels)[0], tf.shape(pixels)[1])
 
     pixels, found = tf.cond(_is_jpeg(data), jpeg, other)
     return _rgb(pixels), found
 
 
-def _other(data: tf.Tensor) -> tf.Tensor:
+def _other(data: tf.Tensor, most: int) -> tf.Tensor:
+    def png() -> tf.Tensor:
+        with tf.control_dependencies([_check_png(data, most)]):
+            return tf.io.decode_png(data, 3)
+
+    is_png = tf.equal(tf.strings.substr(data, 0, 4), b"\x89PNG")
+    return tf.cond(is_png, png, lambda: _rare(data, most))
+
+
+def _rare(data: tf.Tensor, most: int) -> tf.Tensor:
+    """What is neither JPEG nor PNG; Python reads its header."""
+
     def bmp() -> tf.Tensor:
         # Asked for three channels, it refuses files that have one or four.
         pixels = tf.io.decode_bmp(data)
@@ -86,11 +106,24 @@ def _other(data: tf.Tensor) -> tf.Tensor:
             lambda: pixels[..., :3],
         )
 
-    def rest() -> tf.Tensor:
-        with tf.control_dependencies(_check_png(data)):
-            return tf.io.decode_image(data, 3, expand_animations=False)
+    def rgb() -> tf.Tensor:
+        return tf.io.decode_image(data, 3, expand_animations=False)
 
-    return tf.cond(tf.equal(tf.strings.substr(data, 0, 2), b"BM"), bmp, rest)
+    def rgba() -> tf.Tensor:
+        # Only WebP has it here. Asked for three channels, it refuses four; asked for
+        # as many as there are (0), TensorFlow 2.21 aborts on some animations.
+        return tf.io.decode_image(data, 4, expand_animations=False)[..., :3]
+
+    claimed = tf.numpy_function(_claimed, [data], tf.int64)
+    claimed = tf.ensure_shape(claimed, [4])
+    with tf.control_dependencies([_check(claimed[:2], claimed[2], most)]):
+        is_bmp = tf.equal(tf.strings.substr(data, 0, 2), b"BM")
+        return tf.cond(is_bmp, bmp, lambda: tf.cond(tf.equal(claimed[3], 1), rgba, rgb))
+
+
+def _claimed(data: bytes | np.ndarray) -> np.ndarray:
+    # An array of one object where nothing is traced.
+    return np.array(headers.claim(bytes(np.asarray(data).item())), np.int64)
 
 
 def _bmp_colors(data: tf.Tensor) -> tf.Tensor:
@@ -105,29 +138,42 @@ def _is_jpeg(data: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
 
 
-def _jpeg_size(data: tf.Tensor) -> tf.Tensor:
+def _jpeg_size(data: tf.Tensor, most: int) -> tf.Tensor:
     """Height and width, `(2,)` int32, from the header."""
     size = tf.io.extract_jpeg_shape(data)[:2]
-    with tf.control_dependencies([_check(tf.cast(size, tf.float32))]):
+    wide = tf.cast(size, tf.int64)
+    with tf.control_dependencies([_check(wide, tf.reduce_prod(wide), most)]):
         return tf.identity(size)
 
 
-def _check_png(data: tf.Tensor) -> list[tf.Operation]:
-    """Checks the size that a PNG's header claims; other kinds pass."""
-    png = tf.equal(tf.strings.substr(data, 0, 4), b"\x89PNG")
+def _check_png(data: tf.Tensor, most: int) -> tf.Operation:
+    """Checks the size that a PNG's header claims."""
     sides = tf.cond(
-        png & (tf.strings.length(data) > 24),
+        tf.strings.length(data) > 24,
         lambda: tf.strings.substr(data, 16, 8),
         lambda: tf.constant(bytes(8)),
     )
-    size = tf.io.decode_raw(sides, tf.uint8)
-    size = tf.reshape(tf.cast(tf.ensure_shape(size, [8]), tf.float32), [2, 4])
-    return [_check(tf.linalg.matvec(size, [2.0**24, 2.0**16, 2.0**8, 1.0]))]
+    size = tf.io.decode_raw(sides, tf.int32, little_endian=False)
+    size = tf.cast(tf.ensure_shape(size, [2]), tf.int64)
+    # A side of 2^31 and more, which no PNG has, is negative here.
+    size = tf.where(size < 0, tf.constant(1 << 31, tf.int64), size)
+    return _check(size[::-1], tf.reduce_prod(size), most)
 
 
-def _check(size: tf.Tensor) -> tf.Operation:
+def _check(size: tf.Tensor, pixels: tf.Tensor, most: int) -> tf.Operation:
+    """Refuses what claims more pixels; `size` and `pixels` are int64."""
+    # Two sides of 2^31 are 2^62, which int64 holds.
     return tf.debugging.Assert(
-        tf.reduce_prod(size) <= _MOST_PIXELS, ["Too many pixels:", size]
+        pixels <= most,
+        [
+            "Too many pixels: height and width",
+            size,
+            "make",
+            pixels,
+            "and ?max_pixels= of the source is",
+            most,
+        ],
+        summarize=4,
     )
 
 

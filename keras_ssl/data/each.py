@@ -155,7 +155,7 @@ def _pixels(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The pixels that hold some boxes, and the boxes counted from their corner."""
     if source.encoded is not None:
-        return decode.parts(source.encoded(index), boxes)
+        return decode.parts(source.encoded(index), boxes, source.max_pixels)
     pixels = source.read(index)
     # A waveform has a length and no width.
     size = tf.concat([tf.shape(pixels), [1]], axis=0)

@@ -10,6 +10,7 @@ import io
 import os
 import struct
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -121,7 +122,8 @@ def find(files: Sequence[str]) -> Records:
         The records, file by file.
 
     Raises:
-        ValueError: If a file is compressed, no TFRecord file, or truncated.
+        ValueError: If a file is compressed, no TFRecord file, truncated, or damaged in
+            a record's length; which records are lost is said.
     """
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(_offsets, files))
@@ -137,7 +139,8 @@ def _offsets(path: str) -> np.ndarray:
     """Where the records of one file begin."""
     remote = "://" in path
     size = tf.io.gfile.stat(path).length if remote else os.stat(path).st_size
-    found, at = [], 0
+    found: list[int] = []
+    at = 0
     # Unbuffered, so that a seek reads nothing.
     with tf.io.gfile.GFile(path, "rb") if remote else io.FileIO(path) as file:
         while at < size:
@@ -146,19 +149,44 @@ def _offsets(path: str) -> np.ndarray:
             length = struct.unpack("<Q", header)[0] if len(header) == 8 else size
             end = at + _BEFORE + length + _AFTER
             if end > size:
-                raise ValueError(_what_is_wrong(path, at))
+                raise ValueError(_what_is_wrong(path, file, [*found, at]))
             found.append(at)
             at = end
     return np.array(found, np.int64)
 
 
-def _what_is_wrong(path: str, at: int) -> str:
+def _what_is_wrong(path: str, file: Any, begins: Sequence[int]) -> str:
+    """Why no record can be found after the last of those that begin somewhere."""
+    at = begins[-1]
     if at == 0:
         return (
             f"{path!r} is no TFRecord file, or a compressed one, in which no record "
             "can be found by its place. Give uncompressed TFRecord files."
         )
+    # A length that is wrong may lead astray later, so all are looked at.
+    for number, begin in enumerate(begins):
+        file.seek(begin)
+        header = file.read(_BEFORE)
+        if len(header) == _BEFORE and not _intact(header):
+            return (
+                f"{path!r} is damaged: the length of its record {number}, at byte "
+                f"{begin}, has a wrong checksum, so that this one and those after it "
+                f"are lost; the {number} before it can be read. Copy the file again, "
+                "or leave it out."
+            )
     return (
-        f"{path!r} ends within the record at byte {at}: it was not copied in full. "
-        "Copy it again, or leave it out."
+        f"{path!r} ends within the record at byte {at}: it was not copied in full, and "
+        f"has {len(begins) - 1} whole records. Copy it again, or leave it out."
     )
+
+
+def _intact(header: bytes) -> bool:
+    """Whether a record's length agrees with its checksum, a masked CRC-32C."""
+    crc = 0xFFFFFFFF
+    for byte in header[:8]:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked == struct.unpack("<I", header[8:])[0]

@@ -53,6 +53,8 @@ class Source:
         unreadable: Images that could not be read so far.
         kind: `image` or `audio`.
         multi_label: Whether an image has any number of labels instead of one.
+        max_pixels: Greatest number of pixels of an image file; one that claims more
+            cannot be read.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Source:
     unreadable: Unreadable = dataclasses.field(default_factory=Unreadable)
     kind: str = "image"
     multi_label: bool = False
+    max_pixels: int = decode.MOST_PIXELS
 
     def fingerprint(self) -> str:
         """Short digest of name, size, labels and a few images."""
@@ -130,7 +133,10 @@ def open_source(name: str, split: str = "train", data_dir: str | None = None) ->
     Args:
         name: `kind:rest`, the kind being a registered data set: `tfds:NAME`,
             `folder:DIR` (`?labels=folders` where the folders are classes),
-            `tfrecord:GLOB`, `embedded:32` or `embedded:64`.
+            `tfrecord:GLOB`, `embedded:32` or `embedded:64`. Among the options after
+            `?` may be `max_pixels=COUNT`: an image file that claims more is not
+            decoded and counts as one that cannot be read; 134,217,728 by default, 400
+            MB in memory.
         split: Name of the split.
         data_dir: Where TFDS keeps data; its own default if None.
 
@@ -138,8 +144,11 @@ def open_source(name: str, split: str = "train", data_dir: str | None = None) ->
         The source.
 
     Raises:
-        ValueError: If there is no such kind, set or split.
+        ValueError: If there is no such kind, set or split, or `max_pixels` is no
+            positive number or of no use.
     """
+    full = name
+    name, most = _max_pixels(name)
     kind, colon, rest = name.partition(":")
     if not colon or not rest:
         raise ValueError(
@@ -150,7 +159,37 @@ def open_source(name: str, split: str = "train", data_dir: str | None = None) ->
         opener = registry.get("dataset", kind)
     except KeyError as error:
         raise ValueError(f"{error.args[0]} (In {name!r}.)") from error
-    return opener(rest, split, data_dir)
+    source = opener(rest, split, data_dir)
+    return source if most is None else _limited(source, full, most)
+
+
+def _max_pixels(name: str) -> tuple[str, int | None]:
+    """A source's name without the option `max_pixels`, and its value."""
+    found = re.search(r"([?&])max_pixels=([^&]*)(&|$)", name)
+    if not found:
+        return name, None
+    if not found[2].isdecimal() or not int(found[2]):
+        raise ValueError(
+            f"max_pixels must be a positive whole number, got {found[2]!r} (in "
+            f"{name!r})."
+        )
+    between = found[1] if found[3] else ""
+    return name[: found.start()] + between + name[found.end() :], int(found[2])
+
+
+def _limited(source: Source, name: str, most: int) -> Source:
+    """The source with another limit for its images."""
+    encoded = source.encoded
+    if encoded is None:
+        raise ValueError(
+            f"max_pixels is for image files of any size; {name!r} has none. Leave it "
+            "out."
+        )
+
+    def read(index: tf.Tensor) -> tf.Tensor:
+        return decode.image(encoded(index), most)
+
+    return dataclasses.replace(source, name=name, read=read, max_pixels=most)
 
 
 def from_files(

@@ -4,6 +4,7 @@ Small images of one size are read once into memory, decoded. All others stay whe
 are, and are read record by record.
 """
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ import tensorflow as tf
 from keras_ssl.core.registry import register
 from keras_ssl.data import tfds_labels
 from keras_ssl.data.prepare import prepare
-from keras_ssl.data.sources import Source
+from keras_ssl.data.sources import Source, from_files
 from keras_ssl.data.tfds_labels import TfdsLabels
 from keras_ssl.data.tfds_records import from_records
 
@@ -161,16 +162,14 @@ def from_builder(
     )
     read = _decoded if static else _encoded
     images, labels = read(dataset, info.num_examples, shape, label)
-    return Source(
-        name=name,
-        split=split,
-        count=info.num_examples,
-        shape=(shape[0], shape[1], 3) if static else None,
-        read=images,
-        labels=labels,
-        classes=label.names if label else None,
-        multi_label=label is not None and label.several,
-    )
+    classes = label.names if label else None
+    count, several = info.num_examples, label is not None and label.several
+    if static:
+        shape = (shape[0], shape[1], 3)
+        made = Source(name, split, count, shape, images, labels, classes)
+    else:
+        made = from_files(name, split, count, images, labels, classes)
+    return dataclasses.replace(made, multi_label=several)
 
 
 def _chosen(
@@ -222,13 +221,9 @@ def _encoded(
     with tf.device("CPU"):
         held = tf.constant([row["image"] for row in rows])
 
-    def read(index: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(held[index], 3, expand_animations=False)
-        return tf.ensure_shape(image, [None, None, 3])
-
     del count, shape
     labels = np.array([row["label"] for row in rows], np.int64) if label else None
-    return read, labels
+    return (lambda index: held[index]), labels
 
 
 def _where(folder: str | None) -> str:

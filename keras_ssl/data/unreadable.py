@@ -2,8 +2,10 @@
 
 import contextlib
 import math
+import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from keras_ssl.core.console import say
 
@@ -19,12 +21,13 @@ class Unreadable:
     Attributes:
         places: Where they are, by index.
         substituted: How often one was replaced by an image that can be read.
+        earlier: How many images earlier sittings of the run asked for.
         error: What ended the data, if too many were unreadable.
     """
 
     def __init__(self) -> None:
         self.places: dict[int, str] = {}
-        self.substituted = 0
+        self.substituted = self.earlier = 0
         self._lock = threading.Lock()
         self.error: ValueError | None = None
 
@@ -55,7 +58,7 @@ class Unreadable:
         """Ends a run that has too many.
 
         Args:
-            seen: How many different images were asked for.
+            seen: How many different images this sitting asked for.
             total: How many the source has.
             most: The greatest share, in [0, 1].
 
@@ -63,6 +66,7 @@ class Unreadable:
             ValueError: If none of them is readable, or more than the share, rounded up
                 to whole images.
         """
+        seen += self.earlier
         asked = min(max(seen, self.count + self.substituted), total)
         # A share of the whole is certain; one of those seen needs enough of them.
         base = asked if asked >= _ENOUGH else total
@@ -79,6 +83,23 @@ class Unreadable:
         places = ", ".join(list(self.places.values())[:3])
         self.error = ValueError(f"{words[0]}, such as {places}. {words[1]}")
         raise self.error
+
+    def state(self) -> dict[str, Any]:
+        """What a later sitting goes on from, as JSON can hold it."""
+        with self._lock:
+            places = {str(index): place for index, place in self.places.items()}
+            return {"places": places, "substituted": self.substituted}
+
+    def restore(self, state: dict[str, Any], earlier: int) -> None:
+        """Goes on from what `state` told in an earlier sitting.
+
+        Args:
+            state: What it told.
+            earlier: How many images were asked for until then.
+        """
+        with self._lock:
+            self.places = {int(i): place for i, place in state["places"].items()}
+            self.substituted, self.earlier = state["substituted"], earlier
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
@@ -99,5 +120,9 @@ def _reason(error: Exception) -> str:
     """The line of an error of TensorFlow that says what is wrong."""
     text = str(getattr(error, "message", error))
     text = text.rpartition("}}")[2] or text
+    if "Too many pixels" in text:
+        # An assertion's, with its numbers in lines or brackets of their own.
+        text = text[text.index("Too many pixels") :]
+        text = " ".join(re.sub(r"\bb'|['\[\],]", " ", text).split())
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0].partition(" [Op:")[0][:120] if lines else type(error).__name__
+    return lines[0].partition(" [Op:")[0][:160] if lines else type(error).__name__

@@ -10,7 +10,8 @@ import keras
 
 from keras_ssl import metrics
 from keras_ssl.core import registry
-from keras_ssl.evaluation.data import RAW, Encode, EvaluationData
+from keras_ssl.evaluation.data import Encode, EvaluationData
+from keras_ssl.evaluation.raw import RAW
 
 # What is drawn anew for each seed, beside which results of one protocol differ.
 _SEED = "seed"

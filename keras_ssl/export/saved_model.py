@@ -8,10 +8,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from keras_ssl.core import weights_file
+from keras_ssl.core import durable, weights_file
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.data.pipeline import amplitudes, square
 from keras_ssl.encoders.base import kind
+from keras_ssl.encoders.known_output import KnownOutput
 
 # Beside the SavedModel, so that a run can start from an export.
 WEIGHTS = "keras_ssl_encoder.npz"
@@ -38,10 +39,12 @@ def export(
         path: Folder to make.
         size: Side that images are brought to before they are encoded; recordings are
             encoded whole.
-        meta: What `weights_file` keeps beside the weights.
+        meta: What `weights_file` keeps beside the weights; the encoder's known output
+            is added.
 
     Raises:
         ValueError: If `path` exists.
+        durable.WriteError: If the disk is full, or another limit is met.
     """
     path = pathlib.Path(path)
     if path.exists():
@@ -49,17 +52,25 @@ def export(
     found = (
         _of_audio(encoder) if kind(encoder) == "audio" else _of_images(encoder, size)
     )
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    durable.sweep(path.parent, path.name)
+    aside = durable.aside(path)
     archive = keras.export.ExportArchive()
     archive.track(encoder)
     for name, (features, spec) in found.items():
         archive.add_endpoint(name, features, input_signature=[spec])
+    arrays = weights_file.values(named_variables(encoder))
+    needed = sum(array.nbytes for array in arrays.values())
+    precision = meta.get("precision", keras.config.dtype_policy().name)
+    noted = {"known_output": KnownOutput(encoder, size, precision)()}
     try:
-        archive.write_out(str(aside), verbose=False)
-        weights_file.save(
-            aside / WEIGHTS, weights_file.values(named_variables(encoder)), meta
-        )
-        aside.rename(path)
+        with durable.explained(path, needed):
+            archive.write_out(str(aside), verbose=False)
+            weights_file.save(aside / WEIGHTS, arrays, {**meta, **noted})
+            durable.sync_all(aside)
+            aside.rename(path)
+            durable.sync(path.parent)
+    except tf.errors.OpError as error:
+        raise durable.refused(path, error.message, needed) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

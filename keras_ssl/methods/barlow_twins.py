@@ -7,6 +7,7 @@ from keras_ssl import losses
 from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import logged
 
 
 @register("method")
@@ -30,6 +31,15 @@ class BarlowTwins(Method):
     year = 2021
     family = "redundancy reduction"
     spans = "statistics"
+    compared = ("z1", "z2")
+    signs = (
+        logged(
+            "diagonal",
+            warns=(0.1, None),
+            advice="views have little in common; look at the views and the rate.",
+        ),
+        logged("off_diagonal"),
+    )
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_ssl.core import distribute, precision, registry, tracing
 from keras_ssl.memory.base import Memory
 from keras_ssl.methods import accumulation
+from keras_ssl.metrics.signs import Sign
 from keras_ssl.schedules import Clock, Schedule, Value
 
 Batch = Mapping[str, Any]
@@ -42,6 +43,9 @@ class Method(distribute.Model):
             in, from all replicas always, aside. `local` (the loss of a batch is the
             mean of its parts' losses), `gathers` (examples of all replicas are
             compared) or `statistics` (only sums over examples are shared).
+        compared: Outputs of `forward` whose rows the objective compares, `(n, d)` or
+            `(n, views, d)`, the first view first: what must not collapse.
+        signs: Further signs of health, this method's own; see `callbacks/health.py`.
 
     Args:
         encoder: Maps images to `(n, d)` features.
@@ -58,6 +62,8 @@ class Method(distribute.Model):
     year: ClassVar[int] = 0
     family: ClassVar[str] = ""
     spans: ClassVar[str] = "local"
+    compared: ClassVar[tuple[str, ...]] = ()
+    signs: ClassVar[tuple[Sign, ...]] = ()
 
     def __init__(self, encoder: keras.Model, name: str | None = None) -> None:
         super().__init__(name=name or type(self).__name__.lower())

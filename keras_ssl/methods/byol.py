@@ -9,6 +9,7 @@ from keras_ssl import losses
 from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import logged
 from keras_ssl.schedules import Schedule
 
 
@@ -31,6 +32,16 @@ class BYOL(Method):
     year = 2020
     family = "self-distillation"
     spans = "local"
+    compared = ("p1", "target2")
+    signs = (
+        logged(
+            "loss",
+            warns=(0.08, None),
+            collapsed=(0.02, None),
+            advice="the predictions are all but perfect, which only constants are; is "
+            "there a predictor, and does the target keep most of itself at a step?",
+        ),
+    )
 
     def __init__(
         self,

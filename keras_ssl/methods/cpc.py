@@ -13,6 +13,7 @@ from keras_ssl.core import distribute, randomness
 from keras_ssl.core.registry import register
 from keras_ssl.layers.predict_ahead import PredictAhead
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import logged
 
 
 @register("method")
@@ -42,6 +43,14 @@ class CPC(Method):
     year = 2018
     family = "predictive"
     spans = "gathers"
+    signs = (
+        logged(
+            "loss",
+            relative=True,
+            warns=(None, 0.99),
+            advice="nothing is predicted; does a norm or a skip of 0 tell of it?",
+        ),
+    )
 
     def __init__(
         self,

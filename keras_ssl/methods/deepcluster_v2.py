@@ -11,6 +11,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.clusters import Clusters
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
 from keras_ssl.methods.multi_crop import by_size
+from keras_ssl.metrics.signs import UNIFORM, information, logged
 
 
 @register("method")
@@ -41,6 +42,13 @@ class DeepClusterV2(Method):
     year = 2020
     family = "clustering"
     spans = "statistics"
+    compared = ("z",)
+    signs = (
+        information(
+            lambda m, x: tf.nn.softmax(m._scores(x["z"])[0, 0] / m.temperature), UNIFORM
+        ),
+        logged("nmi"),
+    )
 
     # Among so many images it shows those that are nearest to a centroid.
     pictured = 256

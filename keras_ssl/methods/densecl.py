@@ -14,6 +14,7 @@ from keras_ssl.layers import split_statistics
 from keras_ssl.memory.ema import Ema
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 from keras_ssl.schedules import Schedule
 
 
@@ -47,6 +48,8 @@ class DenseCL(Method):
     family = "instance discrimination"
     needs = ("maps",)
     spans = "local"
+    compared = ("q_whole", "k_whole")
+    signs = (GUESSING,)
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class DrLIM(Method):
     year = 2006
     family = "metric learning"
     spans = "gathers"
+    compared = ("z1", "z2")
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from keras_ssl.core import checks, distribute, randomness
 from keras_ssl.core.registry import register
 from keras_ssl.memory.bank import Bank
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import logged
 
 # Rows of noise by which Z is estimated, for each image of the first batch.
 _ESTIMATE = 64
@@ -41,6 +42,8 @@ class InstDisc(Method):
     year = 2018
     family = "instance discrimination"
     spans = "statistics"
+    compared = ("z",)
+    signs = (logged("own"), logged("others"))
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ import keras
 from keras_ssl import losses, ops
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
+from keras_ssl.metrics.signs import logged
 
 
 @register("method")
@@ -30,6 +31,14 @@ class MAE(Method):
     family = "masked modelling"
     needs = ("visible_tokens",)
     spans = "local"
+    signs = (
+        logged(
+            "loss",
+            warns=(None, 0.98),
+            advice="patches are painted no better than by their mean, so the encoder "
+            "is not used; look at the decoder's positions and at the order of patches.",
+        ),
+    )
 
     def __init__(
         self,

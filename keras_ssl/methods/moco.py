@@ -16,6 +16,7 @@ from keras_ssl.layers import split_statistics
 from keras_ssl.memory.ema import Ema
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 from keras_ssl.schedules import Schedule
 
 
@@ -50,6 +51,8 @@ class MoCo(Method):
     year = 2019
     family = "instance discrimination"
     spans = "local"
+    compared = ("queries", "keys")
+    signs = (GUESSING,)
 
     def __init__(
         self,

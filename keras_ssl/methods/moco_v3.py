@@ -8,6 +8,7 @@ from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 from keras_ssl.schedules import Schedule
 
 
@@ -37,6 +38,8 @@ class MoCoV3(Method):
     year = 2021
     family = "instance discrimination"
     spans = "gathers"
+    compared = ("q1", "k2")
+    signs = (GUESSING,)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
 from keras_ssl.methods.multi_crop import by_size
+from keras_ssl.metrics.signs import UNIFORM, USAGE, information, logged
 from keras_ssl.schedules import Schedule
 
 
@@ -46,6 +47,15 @@ class MSN(Method):
     family = "clustering"
     needs = ("visible_tokens",)
     spans = "statistics"
+    compared = ("target", "anchors")
+    signs = (
+        information(
+            lambda m, x: m._sharp(tf.cast(m.prototypes(x["target"]), tf.float32)),
+            UNIFORM,
+        ),
+        USAGE,
+        logged("target_entropy"),
+    )
 
     # Among so many images it shows those that are nearest to a prototype.
     pictured = 256
@@ -106,12 +116,14 @@ class MSN(Method):
             self.me_max_weight,
             self.use_sinkhorn,
         )
-        sharp = tf.nn.softmax(scores / (self.temperature * self.sharpen_temperature))
         return {
             **found,
             "prototype_usage": losses.prototype_usage(scores),
-            "target_entropy": metrics.mean_entropy(sharp),
+            "target_entropy": metrics.mean_entropy(self._sharp(scores)),
         }
+
+    def _sharp(self, scores: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(scores / (self.temperature * self.sharpen_temperature))
 
     def pictures(self, outputs: Outputs) -> Pictures:
         """Images nearest to each of the prototypes that most images prefer."""

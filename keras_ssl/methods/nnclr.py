@@ -10,6 +10,7 @@ from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 
 
 @register("method")
@@ -36,6 +37,8 @@ class NNCLR(Method):
     year = 2021
     family = "instance discrimination"
     spans = "gathers"
+    compared = ("z1", "z2")
+    signs = (GUESSING,)
 
     def __init__(
         self,

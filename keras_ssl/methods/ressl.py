@@ -8,6 +8,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 from keras_ssl.schedules import Schedule
 
 
@@ -36,6 +37,8 @@ class ReSSL(Method):
     year = 2021
     family = "instance discrimination"
     spans = "local"
+    compared = ("query", "key")
+    signs = (GUESSING,)
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_ssl import losses, ops
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import above_chance
 
 
 @register("method")
@@ -24,6 +25,7 @@ class RotNet(Method):
     year = 2018
     family = "pretext"
     spans = "local"
+    signs = (above_chance(4, "turns are guessed; look at the rate.", times=1.15),)
 
     def __init__(self, encoder: keras.Model, classifier: keras.layers.Layer) -> None:
         super().__init__(encoder)

@@ -8,6 +8,7 @@ from keras_ssl.core import checks
 from keras_ssl.memory.center import Center
 from keras_ssl.memory.ema import Ema
 from keras_ssl.methods.base import Method, Outputs, Pictures, Scalars
+from keras_ssl.metrics.signs import information, logged
 from keras_ssl.schedules import Schedule
 
 # Views that the target sees; the first ones.
@@ -36,6 +37,15 @@ class SelfDistillation(Method):
     year = 2021
     family = "self-distillation"
     spans = "local"
+    signs = (
+        information(
+            lambda method, outputs: method.probabilities(outputs["teacher"][:, 0]),
+            "the target says the same of all images: with an entropy near 0 centering "
+            "is too weak, near the greatest one the target's temperature is too high.",
+        ),
+        logged("teacher_entropy"),
+        logged("kl"),
+    )
 
     def __init__(
         self,
@@ -61,6 +71,11 @@ class SelfDistillation(Method):
     def product(self) -> keras.Model:
         """The target's encoder, as the papers evaluate."""
         return self.target.copies[0]
+
+    def probabilities(self, teacher: tf.Tensor) -> tf.Tensor:
+        """What the target says of images, from its logits `(n, k)`."""
+        temperature = self.now(self.teacher_temperature)
+        return tf.nn.softmax((teacher - self.center(teacher)) / temperature)
 
     def objective(self, outputs: Outputs) -> Scalars:
         student, teacher = (

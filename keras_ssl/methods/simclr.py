@@ -7,6 +7,7 @@ from keras_ssl import losses
 from keras_ssl.core import checks
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 
 
 @register("method")
@@ -29,6 +30,8 @@ class SimCLR(Method):
     year = 2020
     family = "instance discrimination"
     spans = "gathers"
+    compared = ("z1", "z2")
+    signs = (GUESSING,)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.ema import Ema
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import GUESSING
 from keras_ssl.schedules import Schedule
 
 
@@ -42,6 +43,8 @@ class SimCLRv2Memory(Method):
     year = 2020
     family = "instance discrimination"
     spans = "gathers"
+    compared = ("z",)
+    signs = (GUESSING,)
 
     def __init__(
         self,

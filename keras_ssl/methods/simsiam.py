@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_ssl import losses, metrics
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import logged
 
 
 @register("method")
@@ -27,6 +28,16 @@ class SimSiam(Method):
     year = 2021
     family = "self-distillation"
     spans = "local"
+    compared = ("z1", "z2")
+    signs = (
+        logged(
+            "loss",
+            warns=(-0.98, None),
+            collapsed=(-0.995, None),
+            advice="the predictions are all but perfect, which only constants are; is "
+            "the gradient stopped at the other view, and the predictor in place?",
+        ),
+    )
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from keras_ssl.core.registry import register
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods.base import Batch, Method, Outputs, Pictures, Scalars
 from keras_ssl.methods.multi_crop import by_size
+from keras_ssl.metrics.signs import UNIFORM, USAGE, information, logged
 from keras_ssl.schedules import from_epoch
 
 
@@ -45,6 +46,12 @@ class SwAV(Method):
     year = 2020
     family = "clustering"
     spans = "statistics"
+    compared = ("z",)
+    signs = (
+        information(lambda m, x: tf.nn.softmax(x["scores"][:, 0] / m.epsilon), UNIFORM),
+        logged("assignment_entropy"),
+        USAGE,
+    )
 
     # Among so many images it shows those that are nearest to a prototype.
     pictured = 256

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_ssl import losses
 from keras_ssl.core.registry import register
 from keras_ssl.methods.base import Batch, Method, Outputs, Scalars
+from keras_ssl.metrics.signs import logged
 
 
 @register("method")
@@ -31,6 +32,16 @@ class VICReg(Method):
     year = 2022
     family = "redundancy reduction"
     spans = "statistics"
+    compared = ("z1", "z2")
+    signs = (
+        logged(
+            "variance",
+            warns=(None, 0.9),
+            collapsed=(None, 0.97),
+            advice="features hardly vary; raise the weight of the variance.",
+        ),
+        logged("covariance"),
+    )
 
     def __init__(
         self,

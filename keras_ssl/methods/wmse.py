@@ -35,6 +35,7 @@ class WMSE(Method):
     year = 2021
     family = "redundancy reduction"
     spans = "statistics"
+    compared = ("z",)
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Floor 1: pure functions of features; this module is the public list."""
 
 from keras_ssl.metrics.clusters import (
+    information,
     mean_entropy,
     nearest_images,
     normalized_mutual_information,
@@ -16,6 +17,7 @@ __all__ = [
     "average_precision",
     "eleven_point",
     "feature_std",
+    "information",
     "matched_accuracy",
     "mean_entropy",
     "nearest_images",

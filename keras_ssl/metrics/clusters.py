@@ -17,6 +17,24 @@ def mean_entropy(probabilities: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.reduce_sum(tf.math.xlogy(p, p), axis=-1))
 
 
+def information(probabilities: tf.Tensor) -> tf.Tensor:
+    """What distributions tell of which example they belong to.
+
+    The entropy of their mean less their mean entropy: 0 if all are the same, be that
+    uniform or one class for all, which are both kinds of collapse of DINO.
+
+    Args:
+        probabilities: `(n, k)`, each row adding up to 1.
+
+    Returns:
+        Scalar in [0, log(min(n, k))], nats, without gradient.
+    """
+    p = tf.stop_gradient(tf.cast(probabilities, tf.float32))
+    both = mean_entropy(tf.reduce_mean(p, axis=0)[None]) - mean_entropy(p)
+    # Rounding may leave less than nothing.
+    return tf.maximum(both, 0.0)
+
+
 def normalized_mutual_information(
     first: tf.Tensor, second: tf.Tensor, count: int
 ) -> tf.Tensor:

@@ -15,6 +15,7 @@ from keras_ssl.runs import (
     benchmark_accumulate,
     benchmark_batch_norm,
     benchmark_parts,
+    benchmark_save,
     benchmark_step,
     benchmark_streamed,
     benchmark_views,
@@ -34,6 +35,9 @@ COLUMNS = {
     "mebibytes_of_steps": "of it steps, MiB",
     "times_the_memory": "times the memory",
     "times_the_time": "times the time an image",
+    "saved_mebibytes": "checkpoint, MiB",
+    "milliseconds_still": "ms still for a save",
+    "milliseconds_lost": "ms lost to a save",
     "goal": "goal",
 }
 NOTES = {
@@ -45,6 +49,10 @@ NOTES = {
     "of images; the times are medians of steps that take turns. The goal is the most "
     "memory wanted, in peaks of a plain step at the size of a chunk.",
     "batch_norm": "A step forward and backward; the fastest of all turns counts.",
+    "save": "Models and optimizers have the papers' sizes, views and batches are "
+    "small. What is lost to a save is the time that training stands still for it and "
+    "what steps take longer until it is on disk; medians over rounds. The share is "
+    "that of the time, with a save every five minutes; the goal is the most wanted.",
     "streamed": "Softmax cross entropy of NT-Xent and its gradients, width 128, as one "
     "of 16 replicas with 512 images has it. Medians over turns of processor time, "
     "which others on the machine disturb least; a share is of the time of all columns "
@@ -204,6 +212,7 @@ SUITES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "step": _step,
     "batch_norm": _batch_norm,
     "parts": benchmark_parts.rows,
+    "save": benchmark_save.rows,
     "streamed": benchmark_streamed.rows,
     "accumulate": benchmark_accumulate.suite,
 }

@@ -5,17 +5,21 @@ On demand it is followed by the first layers of the run's projector.
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_ssl.callbacks.checkpoint import checkpoints
-from keras_ssl.core import console, registry, run_dir, weights_file
+from keras_ssl.core import console, formats, registry, run_dir, weights_file
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.encoders.base import example_shape
+from keras_ssl.encoders.known_output import KnownOutput
 from keras_ssl.encoders.projected import ProjectedEncoder
 from keras_ssl.export.saved_model import WEIGHTS
+from keras_ssl.runs import watch
+from keras_ssl.runs.watch import OUTPUT
 
 
 def load(
@@ -35,7 +39,8 @@ def load(
         `step`.
 
     Raises:
-        ValueError: If there is neither, no checkpoint, weights that do not fit, or no
+        ValueError: If there is neither, no checkpoint, weights that do not fit, an
+            encoder that computes something else than when they were saved, or no
             projector with so many layers.
     """
     arrays, meta = read(path, projector_layers)
@@ -50,7 +55,38 @@ def load(
             if name in variables or not name.startswith("projector/")
         }
     weights_file.assign(variables, arrays, str(path))
+    # Of a run its product's output is known, which no projector follows.
+    checked: Any = encoder.encoder if projector_layers else encoder
+    KnownOutput(checked, meta["image_size"], meta["precision"]).check(
+        meta.get(OUTPUT), str(path)
+    )
     return encoder, meta
+
+
+def check_trained(path: str | os.PathLike[str], meta: dict[str, Any]) -> None:
+    """Refuses an encoder that was never trained; one that was loaded it only names.
+
+    Args:
+        path: Where it is.
+        meta: What `read` returned of it.
+
+    Raises:
+        ValueError: If its weights are those that it was initialised with.
+    """
+    # What was converted from a released checkpoint has no steps of ours.
+    step = None if "checkpoint" in meta else meta.get("step")
+    why = meta.get("untrained") or ("its step is 0" if step == 0 else "")
+    if not why:
+        return
+    if meta.get("init_from"):
+        console.say(
+            f"{path}: {why}, so that it is still the encoder of {meta['init_from']}."
+        )
+        return
+    raise ValueError(
+        f"{path} holds an encoder as it was initialised: {why}. Train it first, or "
+        "give --subject=random_init to tools/evaluate.py if that is meant."
+    )
 
 
 def build(meta: dict[str, Any]) -> keras.Model:
@@ -89,7 +125,9 @@ def read(
                 f"{path} is an export, which has no projector beside what it serves; "
                 "projector_layers needs the run that it came from."
             )
-        return weights_file.load(path / WEIGHTS)
+        arrays, meta = weights_file.load(path / WEIGHTS)
+        formats.check(meta, path / WEIGHTS)
+        return arrays, meta
     record = run_dir.read_json(path / run_dir.RUN)
     if not record:
         raise ValueError(
@@ -102,12 +140,16 @@ def read(
             "What it holds now is an untrained encoder."
         )
     arrays, meta = weights_file.load(saved[-1])
+    notes = meta.get("notes", {})
     run = {
         "step": int(meta["step"]),
         "plugins": record.get("plugins", []),
         "data": record["data"],
         "method": record["method"],
         "precision": record["precision"],
+        "init_from": record.get("init_from"),
+        "untrained": watch.untrained(int(meta["step"]), notes),
+        OUTPUT: notes.get(OUTPUT),
     }
     encoder = record["encoder"]
     mine = _below(arrays, encoder["prefix"])
@@ -171,14 +213,58 @@ def _first_layers(record: dict[str, Any], layers: int, path: pathlib.Path) -> An
         raise ValueError(f"No {layers} projector layers in {path}: {error}") from error
 
 
-def start_from(encoder: keras.Model, path: str) -> None:
-    """Loads another run's or an export's encoder weights, in full or not at all.
+def start_from(
+    encoder: keras.Model,
+    path: str,
+    exceptions: Sequence[str] = (),
+    precision: str | None = None,
+) -> None:
+    """Loads another run's or an export's encoder weights, or nothing at all.
+
+    Args:
+        encoder: What to fill.
+        path: A run directory with a checkpoint, or an exported SavedModel.
+        exceptions: Patterns for `re.search` on names of variables. What fits keeps its
+            initial value, or is left out; everything else must match.
+        precision: Dtype policy that the encoder computes in; Keras's if None.
 
     Raises:
-        ValueError: If they do not fit.
+        ValueError: If they do not fit, an exception fits nothing, or the encoder
+            computes something else than the one they are from.
     """
     arrays, meta = read(path)
-    weights_file.assign(named_variables(encoder), arrays, path)
-    console.say(
-        f"Started from {path}: all {len(arrays)} variables of {meta['name']} matched."
-    )
+    found = weights_file.assign(named_variables(encoder), arrays, path, exceptions)
+    if why := meta.get("untrained"):
+        console.say(f"{path}: {why}, so that it starts from what was never trained.")
+    if found.kept or found.left_out:
+        console.say(f"{path}: with exceptions, so what it computes is not checked.")
+        return
+    policy = precision or keras.config.dtype_policy().name
+    known = KnownOutput(encoder, meta["image_size"], policy)
+    known.check(meta.get(OUTPUT), path)
+
+
+def check_start(
+    path: str | None,
+    exceptions: Sequence[str] = (),
+    encoder: keras.Model | None = None,
+) -> None:
+    """Refuses what `start_from` would refuse by name, and loads nothing.
+
+    Args:
+        path: As there; None for a run that starts from nothing.
+        exceptions: As there.
+        encoder: What is to be filled; None while it is not built yet.
+
+    Raises:
+        ValueError: As there, but for what the encoder computes.
+    """
+    if path is None:
+        if exceptions:
+            raise ValueError(
+                "init_from_except says what init_from leaves out; give both."
+            )
+        return
+    arrays, _ = read(path)
+    if encoder is not None:
+        weights_file.check(named_variables(encoder), arrays, path, exceptions)

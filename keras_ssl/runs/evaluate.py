@@ -9,9 +9,12 @@ import tensorflow as tf
 
 from keras_ssl.core import registry, run_dir
 from keras_ssl.data import sources
+from keras_ssl.encoders.known_output import KnownOutput
 from keras_ssl.evaluation import results
-from keras_ssl.evaluation.data import RAW, Encode, EvaluationData, Frozen
+from keras_ssl.evaluation.data import Encode, EvaluationData, Frozen
+from keras_ssl.evaluation.raw import RAW
 from keras_ssl.runs import encoders, fits, leaking
+from keras_ssl.runs.watch import OUTPUT
 
 _RAW = dict(RAW.values())
 SUBJECTS = ("encoder", "random_init", *_RAW)
@@ -55,7 +58,9 @@ def evaluate(
 
     Raises:
         ValueError: If there is no checkpoint, no such source or split, no labels, no
-            projector with so many layers, or data do not fit; see `EvaluationData`.
+            projector with so many layers, data that do not fit (see
+            `EvaluationData`), or an encoder that was never trained or computes
+            something else than when it was saved.
         KeyError: If an evaluation is unknown.
     """
     path = pathlib.Path(path)
@@ -128,13 +133,15 @@ def opened(
     """The record of a run or an export, in whose precision all goes on.
 
     Raises:
-        ValueError: If there is none, or no such subject.
+        ValueError: If there is none, no such subject, or an untrained encoder.
     """
     for subject in subjects:
         if subject not in SUBJECTS:
             hint = registry.did_you_mean(subject, SUBJECTS)
             raise ValueError(f"No subject {subject!r}.{hint}")
     _, meta = encoders.read(path, projector_layers)
+    if "encoder" in subjects:
+        encoders.check_trained(path, meta)
     keras.config.set_dtype_policy(meta["precision"])
     return meta
 
@@ -151,13 +158,22 @@ def subject_of(
         return _RAW[name]
     if name == "random_init":
         return Frozen(encoders.build(meta))
-    return _trained(path, projector_layers, size in (None, meta["image_size"]))
+    return _trained(path, meta, projector_layers, size in (None, meta["image_size"]))
 
 
-def _trained(path: pathlib.Path, projector_layers: int, own_size: bool) -> Encode:
+def _trained(
+    path: pathlib.Path, meta: dict[str, Any], projector_layers: int, own_size: bool
+) -> Encode:
     """A run's encoder; of an export the SavedModel itself, not a copy of it."""
     if (path / "saved_model.pb").exists() and own_size:
         serve = tf.saved_model.load(str(path)).signatures["serve_float"]
         (name,) = serve.structured_input_signature[1]
-        return lambda examples: serve(**{name: examples})["features"]
+
+        def encode(examples: tf.Tensor) -> tf.Tensor:
+            return serve(**{name: examples})["features"]
+
+        takes = "audio" if name == "waveforms" else "image"
+        known = KnownOutput(takes, meta["image_size"], meta["precision"], encode)
+        known.check(meta.get(OUTPUT), str(path))
+        return encode
     return Frozen(encoders.load(path, projector_layers=projector_layers)[0])

@@ -26,12 +26,14 @@ def export(
         Where it was written.
 
     Raises:
-        ValueError: If there is no checkpoint, `out` exists, or the run has no
-            projector with so many layers.
+        ValueError: If there is no checkpoint, `out` exists, the run has no projector
+            with so many layers, or its encoder was never trained or computes something
+            else than when it was saved.
     """
     out = pathlib.Path(path) / run_dir.EXPORT if out is None else pathlib.Path(out)
     if out.exists():
         raise ValueError(f"{out} exists; give another --out, or remove it first.")
     encoder, meta = encoders.load(path, precision, projector_layers)
+    encoders.check_trained(path, meta)
     saved_model.export(encoder, out, meta["image_size"], meta)
     return str(out)

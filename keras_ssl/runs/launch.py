@@ -1,5 +1,6 @@
 """From the words of a command line to a finished run."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from keras_ssl.core import (
     config,
     console,
     distribute,
+    lock,
     registry,
     run_dir,
 )
@@ -19,6 +21,7 @@ from keras_ssl.core import (
     precision as precisions,
 )
 from keras_ssl.core.meeting import Meeting
+from keras_ssl.core.stopping import Stopping
 from keras_ssl.runs import export, plan_text, records, score_table
 from keras_ssl.runs import plan as planning
 from keras_ssl.runs.records import Launch
@@ -36,8 +39,11 @@ def train(
     plugins: Sequence[str] = (),
     data_dir: str | None = None,
     init_from: str | None = None,
+    init_from_except: Sequence[str] = (),
     plan: bool = False,
     worker_timeout: float = 300.0,
+    grace: float = 120.0,
+    max_seconds: float = 0.0,
 ) -> int:
     """Trains as configured, exports the encoder, and says what came out.
 
@@ -53,9 +59,13 @@ def train(
         plugins: Modules with parts of others.
         data_dir: Where TFDS keeps data.
         init_from: A run or an export whose encoder weights to start from.
+        init_from_except: Patterns for `re.search` on names of its variables, which are
+            not taken from it; all others must match.
         plan: Trains nothing and writes nothing, but says what the run would be and
             take.
         worker_timeout: Seconds to wait for a worker that does not arrive, or is silent.
+        grace: Seconds in which a run that is asked to stop must have ended.
+        max_seconds: Seconds after which the run asks itself to stop; none if 0.
 
     Returns:
         The exit status: 0, or 2 for a plan with problems.
@@ -63,7 +73,9 @@ def train(
     Raises:
         ValueError: If anything that was said does not fit.
         ConnectionError: If a worker does not arrive or is lost.
+        Stopped: If a signal or the time limit came; the same call goes on.
     """
+    signals = Stopping(grace, max_seconds)
     load_parts(plugins)
     config.parse(files, bindings)
     if cpu_devices != 1 and strategy == "tpu":
@@ -75,10 +87,23 @@ def train(
         raise ValueError(f"seed must be in [0, 2**31), got {seed}.")
     keras.utils.set_random_seed(seed)
     folder = pathlib.Path(run_dir).expanduser()
-    launch = Launch(folder, data_dir, seed, choice.policy, tuple(plugins), init_from)
+    launch = Launch(
+        folder,
+        data_dir,
+        seed,
+        choice.policy,
+        tuple(plugins),
+        init_from,
+        tuple(init_from_except),
+        signals=signals,
+    )
     if plan:
         launch = dataclasses.replace(launch, instead=planning.plan)
-    with _meeting(strategy, worker_timeout, plan) as meeting:
+    with (
+        signals,
+        _meeting(strategy, worker_timeout, plan) as meeting,
+        _held(folder, plan, meeting),
+    ):
         launch = dataclasses.replace(launch, meeting=meeting)
         if meeting.count > 1:
             meeting.same({**records.facts(launch), "cpu_devices": cpu_devices})
@@ -111,6 +136,15 @@ def _meeting(strategy: str, timeout: float, plan: bool) -> Meeting:
     return Meeting(workers, timeout)
 
 
+def _held(
+    folder: pathlib.Path, plan: bool, meeting: Meeting
+) -> contextlib.AbstractContextManager[None]:
+    """Holds the run's directory: not for a plan, and one worker does it for all."""
+    if plan or meeting.cluster.index:
+        return contextlib.nullcontext()
+    return lock.held(folder)
+
+
 def load_parts(plugins: Sequence[str] = ()) -> None:
     """Registers the project's parts and those of plugins."""
     for package in ("keras_ssl", *plugins):
@@ -127,6 +161,12 @@ def _report(folder: pathlib.Path, record: dict[str, Any]) -> None:
     if rows := _table(folder, record["total_steps"]):
         console.say(console.table(rows))
         console.say()
+    for name, best in record.get("best", {}).items():
+        if best["step"] < record["total_steps"]:
+            console.say(
+                f"Best {name} top-1 on the way: {best['top1']:.3f} at step "
+                f"{best['step']}, of {best['images']} test images."
+            )
     console.say(
         f"{console.duration(seconds['total'])} in all, of which training "
         f"{console.duration(seconds['training'])}, scoring during it "

@@ -109,8 +109,8 @@ class _Plan:
             needed=True,
         )
         self._attempt(records.check_directory, self.launch)
-        if self.launch.init_from:
-            self._attempt(encoders.read, self.launch.init_from)
+        begun = self.launch.init_from, self.launch.init_from_except
+        self._attempt(encoders.check_start, *begun)
         self.report["run"] = {
             "directory": str(self.launch.run_dir),
             "devices": distribute.devices(),

@@ -22,6 +22,7 @@ def main(words: str, cores: str = "[]") -> int:
         os.sched_setaffinity(0, chosen)
     startup.tensorflow()
     from keras_ssl.core import config, console
+    from keras_ssl.core.stopping import Stopped
     from keras_ssl.runs import launch
 
     try:
@@ -29,9 +30,9 @@ def main(words: str, cores: str = "[]") -> int:
     except (ValueError, TypeError, KeyError, FloatingPointError) as error:
         console.say(f"error: {config.explain(error)}")
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         console.say("error: stopped.")
-        return 130
+        return stop.reason.status if isinstance(stop, Stopped) else 130
 
 
 if __name__ == "__main__":

@@ -2,29 +2,33 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import pathlib
 import platform
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 import keras_ssl
-from keras_ssl.core import config, distribute, registry, run_dir, usage
+from keras_ssl.core import (
+    config,
+    distribute,
+    durable,
+    formats,
+    registry,
+    run_dir,
+    usage,
+)
 from keras_ssl.core.meeting import Meeting
+from keras_ssl.core.stopping import Stopped, Stopping
 from keras_ssl.core.tracing import named_variables, prefix_of
+from keras_ssl.runs import provenance
 
 if TYPE_CHECKING:
     from keras_ssl.callbacks.checkpoint import Checkpoint
-    from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
-    from keras_ssl.callbacks.recorder import Recorder
     from keras_ssl.data.sources import Source
     from keras_ssl.methods.base import Method
     from keras_ssl.schedules import Clock
-
-_PACKAGES = ("tensorflow", "keras", "keras-cv", "tensorflow-datasets", "gin-config")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +42,10 @@ class Launch:
         precision: Keras's dtype policy, for the record.
         plugins: Modules that were loaded beside the project's own.
         init_from: A run or an export whose encoder weights to start from.
+        init_from_except: Patterns of weights that are not taken from it.
         instead: What to call with the recipe's parts in place of training.
         meeting: The workers that share the run; one by default.
+        signals: What asks the run to stop; nothing by default.
     """
 
     run_dir: pathlib.Path
@@ -48,8 +54,10 @@ class Launch:
     precision: str = "float32"
     plugins: tuple[str, ...] = ()
     init_from: str | None = None
+    init_from_except: tuple[str, ...] = ()
     instead: Callable[..., dict[str, Any]] | None = None
     meeting: Meeting = dataclasses.field(default_factory=Meeting)
+    signals: Stopping = dataclasses.field(default_factory=Stopping)
 
 
 def facts(launch: Launch) -> dict[str, Any]:
@@ -59,8 +67,8 @@ def facts(launch: Launch) -> dict[str, Any]:
         "the seed": launch.seed,
         "the precision": launch.precision,
         "the version of python": platform.python_version(),
-        "the commit": _commit(),
-        **{f"the version of {k}": v for k, v in _versions().items()},
+        "the commit": provenance.commit(),
+        **{f"the version of {k}": v for k, v in provenance.versions().items()},
         "the version of keras_ssl": keras_ssl.__version__,
     }
 
@@ -74,7 +82,7 @@ def check_directory(launch: Launch) -> None:
     path = launch.run_dir / run_dir.CONFIG
     if not path.exists():
         return
-    changed = config.differences(path.read_text(encoding="utf-8"), config.texts()[0])
+    changed = config.differences(run_dir.read_text(path), config.texts()[0])
     old = run_dir.read_json(launch.run_dir / run_dir.RUN)
     changed += [
         f"{key} was {old[key]}, is now {now}"
@@ -114,17 +122,20 @@ class Record:
         self.directory = launch.run_dir
         self.meeting, self.unreadable = launch.meeting, source.unreadable
         self.elsewhere: set[int] = set()
+        self.total_steps = clock.total_steps
         encoder = method.product
         self.content: dict[str, Any] = {
-            "versions": {"keras_ssl": keras_ssl.__version__, **_versions()},
+            **formats.stamp(),
+            "versions": {"keras_ssl": keras_ssl.__version__, **provenance.versions()},
             "python": platform.python_version(),
-            "commit": _commit(),
+            "commit": provenance.commit(),
             "seed": launch.seed,
             "precision": launch.precision,
             "devices": distribute.devices(),
             "plugins": list(launch.plugins),
             "data_dir": launch.data_dir,
             "init_from": launch.init_from,
+            "init_from_except": list(launch.init_from_except),
             "method": registry.name_of(method),
             "family": method.family,
             "encoder": {
@@ -155,14 +166,25 @@ class Record:
         """Notes that training starts, anew or from a checkpoint at `step`."""
         before = run_dir.read_json(self.directory / run_dir.RUN)
         # Of a finished run nothing is left to do, and what it took stays.
-        self.finished = before if before.get("status") == "finished" else {}
+        done = before.get("status") == "finished" and step == self.total_steps
+        self.finished = before if done else {}
         resumes = bool(before) and not self.finished
         self.content["resumed"] = before.get("resumed", 0) + int(resumes)
         # Steps where later sittings began: seconds in metrics.jsonl begin anew there.
         self.content["resumed_at"] = before.get("resumed_at", []) + [step] * resumes
         if distribute.is_chief():
-            for name in (run_dir.METRICS, run_dir.EVALUATIONS):
+            for name in (run_dir.METRICS, run_dir.EVALUATIONS, run_dir.HEALTH):
                 run_dir.keep_lines_before(self.directory / name, step)
+        self._write("running")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier sitting came to the run's end."""
+        return bool(self.finished)
+
+    def tell(self, **facts: Any) -> None:
+        """Notes facts of a run that goes on, such as its health."""
+        self.content |= facts
         self._write("running")
 
     @contextlib.contextmanager
@@ -170,36 +192,29 @@ class Record:
         """Notes in run.json how training ended, if it did not finish."""
         try:
             yield
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            why = stop.reason.name if isinstance(stop, Stopped) else "SIGINT"
+            self.content["stopped"] = why
             self._write("stopped")
             raise
-        except Exception:
-            self._write("failed")
-            raise
+        except Exception as error:
+            # A full disk may keep this from being written as well.
+            with contextlib.suppress(durable.WriteError):
+                self._write("failed")
+            full = durable.told_by(error, self.directory)
+            if full is None or full is error:
+                raise
+            raise full from error
 
-    def end(
-        self,
-        saver: "Checkpoint",
-        logger: "Recorder",
-        evaluation: "OnlineEvaluation | None",
-        seconds: float,
-    ) -> dict[str, Any]:
+    def end(self, saver: "Checkpoint", seconds: dict[str, float]) -> dict[str, Any]:
         """Notes what came out; returns the contents of run.json."""
         # Each worker knows of those that it was to read.
         places = sorted(self.unreadable.places)
         self.elsewhere.update(*self.meeting.everyone("unreadable", places))
-        trained = logger.training_seconds
-        spent = evaluation.seconds if evaluation is not None else 0.0
         self.content |= {
             "weights_digest": saver.digest(),
             "peak_memory": usage.peak_memory(),
-            "seconds": {
-                "total": round(seconds, 1),
-                "training": round(trained, 1),
-                "waiting_for_data": round(logger.waiting_seconds, 1),
-                "online_evaluation": round(spent, 1),
-                "saving": round(saver.seconds, 1),
-            },
+            "seconds": {name: round(value, 1) for name, value in seconds.items()},
         }
         kept = ("peak_memory", "seconds")
         self.content |= {k: self.finished[k] for k in kept if k in self.finished}
@@ -240,45 +255,3 @@ def _count(model: keras.Model) -> int:
         for v in named_variables(model).values()
         if v.trainable
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-# What a run is made of; records and tables in docs/ change with every run.
-_MATTERS = ("keras_ssl", "gin_configs", "tools")
-
-
-def _commit() -> str | None:
-    """Commit of the clone that the package is in, if it is in one.
-
-    It ends in `-dirty` where code or recipes differ from it.
-    """
-    root = pathlib.Path(keras_ssl.__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", *_MATTERS)
-    return f"{commit}-dirty" if commit and changed else commit or None
-
-
-def _git(root: pathlib.Path, *command: str) -> str:
-    """What git answers, nothing where it cannot."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

@@ -18,7 +18,8 @@ from keras_ssl.core.flops import Flops, of_graph
 from keras_ssl.core.tracing import named_optimizer_variables, named_variables
 from keras_ssl.data import pipeline
 from keras_ssl.evaluation import results
-from keras_ssl.evaluation.data import RAW, EvaluationData, Frozen
+from keras_ssl.evaluation.data import EvaluationData, Frozen
+from keras_ssl.evaluation.raw import RAW
 from keras_ssl.methods.base import Method
 
 STEPS = 20

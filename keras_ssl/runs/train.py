@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_ssl import schedules
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.finite import Finite
+from keras_ssl.callbacks.health import Health
+from keras_ssl.callbacks.interruption import Interruption
 from keras_ssl.callbacks.method_pictures import MethodPictures
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.callbacks.pictures import draw_views
+from keras_ssl.callbacks.probe import fixed_batch
 from keras_ssl.callbacks.recorder import Recorder
 from keras_ssl.core import config, console, distribute, run_dir
 from keras_ssl.core.registry import register
@@ -21,8 +24,17 @@ from keras_ssl.data.partners import Partners
 from keras_ssl.encoders.base import kind
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
-from keras_ssl.runs import encoders, limits, optimizing, records, resolved
+from keras_ssl.runs import (
+    bad_steps,
+    encoders,
+    limits,
+    optimizing,
+    records,
+    resolved,
+    sittings,
+)
 from keras_ssl.runs.records import Launch
+from keras_ssl.runs.watch import Watch
 
 
 @register("run")
@@ -45,6 +57,7 @@ def train(
     terms: Sequence[Term] = (),
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
+    health: Health | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log_every_steps: int = 10,
     steps_per_execution: int = 1,
@@ -82,6 +95,7 @@ def train(
         terms: Losses that are added to the method's, such as `@Term()`.
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
+        health: How to watch for collapse; as `Health` does by default.
         callbacks: Further Keras callbacks; their `open(directory, evaluation data,
             writer)`, if any, is called before training where there are labels.
         log_every_steps: Steps between lines of `metrics.jsonl`.
@@ -103,8 +117,7 @@ def train(
     local = limits.local_rows(batch_size, accumulate)
     limits.check(epochs, learning_rate_scale, steps_per_execution, max_corrupt)
     records.check_directory(launch)
-    if launch.init_from:
-        encoders.read(launch.init_from)
+    encoders.check_start(launch.init_from, launch.init_from_except)
     source = sources.open_source(data, split, launch.data_dir)
     sources.check_kind(source, kind(method.encoder))
     per_epoch = pipeline.steps_per_epoch(source, batch_size)
@@ -136,9 +149,12 @@ def train(
         steps_per_execution,
     )
     config.check_used()
+    excepted = launch.init_from_except
+    encoders.check_start(launch.init_from, excepted, method.encoder)
 
     saver = checkpoint or Checkpoint()
     start = saver.open(launch.run_dir / run_dir.CHECKPOINTS, method)
+    watch = Watch(saver, method, size, launch.precision, start)
     meet(launch, source, saver, start)
     record = records.Record(launch, method, source, size, clock, batch_size)
     record.content["resolved"] = resolved.show(
@@ -155,10 +171,25 @@ def train(
         distribute.is_chief(),
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
-    hooks = [saver, logger, *callbacks, *([drawn] if distribute.is_chief() else [])]
+    probe = functools.partial(fixed_batch, source, views, launch.seed)
+    watcher = (health or Health()).open(
+        launch.run_dir, method, clock, batch_size, probe, logger.writer, record.tell
+    )
+    finite = Finite()
+    saver.notes["finite"] = finite.check
+    alone = launch.meeting.count == 1
+    stops = Interruption(launch.signals, launch.meeting.agreement, saver, alone)
+    # A step's line first: a checkpoint knows of steps that are in no line yet.
+    hooks = [logger, saver, finite, watcher, stops, *callbacks]
+    if distribute.is_chief():
+        hooks.append(drawn)
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
-    with record.watch(), source.unreadable.explained():
+    now = time.perf_counter
+    begun = sittings.take_up(saver, logger, scored, record, begun, now)
+    bad = bad_steps.kept(launch, batches, watcher.replay)
+    stopped = stops.saving()
+    with record.watch(), saver, stopped, source.unreadable.explained(), bad:
         if scored is not None and whole is not None:
             scored.set_model(method)
             scored.open(launch.run_dir, whole, logger.writer)
@@ -169,18 +200,20 @@ def train(
             hooks.append(scored)
         if launch.init_from and start == 0:
             # After the baselines: they show an encoder that saw no data at all.
-            encoders.start_from(method.encoder, launch.init_from)
+            encoders.start_from(method.encoder, launch.init_from, excepted)
             for memory in method.memories:
                 memory.on_built()
+            watch.begin()
         if start == 0 and distribute.is_chief():
             path = launch.run_dir / run_dir.VIEWS
             draw_views(path, source, views, launch.seed, partners=prepared)
-        _fit(method, batches, epochs, clock, start, hooks)
+        sittings.fit(method, batches, epochs, clock, start, hooks, record.is_finished)
         saver.save()
         if scored is not None:
             scored.finish()
-    logger.writer.flush()
-    return record.end(saver, logger, scored, time.perf_counter() - begun)
+            record.content["best"] = scored.best()
+        logger.writer.flush()
+    return record.end(saver, sittings.spent(saver, logger, scored, now() - begun))
 
 
 def meet(launch: Launch, source: sources.Source, saver: Checkpoint, start: int) -> None:
@@ -211,35 +244,6 @@ def _open(
     for callback in callbacks:
         if whole is not None and hasattr(callback, "open"):
             callback.open(launch.run_dir, whole, logger.writer)
-
-
-def _fit(
-    method: Method,
-    batches: Callable[..., tf.data.Dataset],
-    epochs: int,
-    clock: schedules.Clock,
-    start: int,
-    hooks: list[keras.callbacks.Callback],
-) -> None:
-    """Runs Keras's `fit`, after the rest of an epoch that was stopped within."""
-    strategy = method.distribute_strategy
-    epoch, within = divmod(start, clock.steps_per_epoch)
-    parts = [(epoch, epochs, clock.steps_per_epoch)]
-    if within:
-        rest = clock.steps_per_epoch - within
-        parts = [(epoch, epoch + 1, rest), (epoch + 1, epochs, clock.steps_per_epoch)]
-    for first, last, steps in parts:
-        if first < last:
-            method.fit(
-                distribute.batches(functools.partial(batches, start), strategy),
-                initial_epoch=first,
-                epochs=last,
-                steps_per_epoch=steps,
-                callbacks=hooks,
-                shuffle=False,
-                verbose=0,
-            )
-            start += steps * (last - first)
 
 
 def evaluation_data(

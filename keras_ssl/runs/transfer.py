@@ -10,8 +10,9 @@ from keras_ssl.core import console, registry, run_dir
 from keras_ssl.data import sources
 from keras_ssl.data.prepare import is_prepared
 from keras_ssl.evaluation import results, suites
-from keras_ssl.evaluation.data import RAW, EvaluationData
+from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.leakage import Leakage
+from keras_ssl.evaluation.raw import RAW
 from keras_ssl.evaluation.suites import Task
 from keras_ssl.evaluation.transfer import Transfer
 from keras_ssl.runs import evaluate, fits, leaking

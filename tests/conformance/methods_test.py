@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.callbacks.probe import Probe
 from keras_ssl.core import config, registry, tracing, weights_file
 from keras_ssl.export import saved_model
 from keras_ssl.layers.batch_norm import BatchNorm
 from keras_ssl.memory.queue import Queue
 from keras_ssl.methods import base
+from keras_ssl.metrics.signs import COMPARED, GENERAL
 from tests import harness, mutations
 from tests.conformance import short_types, spans
 
@@ -65,6 +67,23 @@ def test_gradients_reach_what_trains_and_nothing_else(shared):
         assert gradient is not None, f"no gradient reaches {names[id(variable)]}"
         assert np.all(np.isfinite(gradient)), names[id(variable)]
     assert all(g is None for g in gradients[len(trained) :])
+
+
+def test_probe_finds_its_signs_and_changes_nothing(shared):
+    method = shared.method
+    before = weights_file.digest(weights_file.values(shared.state))
+    made = (*GENERAL, *(COMPARED if method.compared else ()), *method.signs)
+    probe = Probe(method, made, lambda count: shared.batch(0), 16)
+    # Eagerly: for one probe a graph costs more than it saves.
+    probe.run = probe._read
+    values = probe()
+    assert set(values) >= {sign.name for sign in (*GENERAL[:1], *method.signs)}
+    assert np.isfinite(list(values.values())).all()
+    assert weights_file.digest(weights_file.values(shared.state)) == before
+    # And none is amiss in a method that has just begun.
+    for sign in made:
+        value = values.get(sign.name)
+        assert value is None or sign.state(value, value) < 2, sign.name
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_everything_lands_where_it_belongs():
     np.testing.assert_array_equal(found["dense/kernel"][:, 2:], arrays["k.weight"].T)
     assert report.assigned == 3
     assert report.ignored == ("bn.num_batches_tracked", "fc.weight")
-    assert "All 3 variables" in str(report)
+    assert "3 of 3 variables matched, 0 missing" in str(report)
     assert "2 names ignored (bn.num_batches_tracked, fc.weight)" in str(report)
 
 
@@ -92,7 +92,7 @@ def test_all_that_is_wrong_is_said_at_once_and_ten_names_at_most():
         load(arrays)
     said = str(error.value)
     assert "12 unexpected in it: extra00" in said
-    assert "extra09, ..." in said
+    assert "extra09 and 2 more" in said
     assert "extra10" not in said
     assert "q.weight + k.weight" in said
 

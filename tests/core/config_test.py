@@ -366,3 +366,48 @@ def test_a_missing_value_is_explained():
 )
 def test_errors_lose_what_gin_adds(error, text):
     assert config.explain(error) == text
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a.gin": "include 'a.gin'"}, r"include each other: .*a\.gin -> .*a\.gin\.$"),
+        (
+            {"a.gin": "data = 'x'\ninclude 'b.gin'", "b.gin": 'include "a.gin"'},
+            r"include each other: .*a\.gin -> .*b\.gin -> .*a\.gin\.$",
+        ),
+        ({"a.gin": "x = %y\ny = (1, {2: %x})"}, "%x -> %y -> %x. Give one a value"),
+        ({"a.gin": "data = %data"}, "%data -> %data. Give one a value"),
+        ({"a.gin": "data = " + "[" * 5000 + "]" * 5000}, "nested too deep.*In .*a.gin"),
+        ({"a.gin": "data = {[]: 1}"}, r"unhashable type: 'list' \(In .*a\.gin"),
+        ({"a.gin": "import no_such_module"}, "No module named 'no_such_.*In .*a.gin"),
+        ({"a.gin": b"# \xe9t\xe9"}, r"a\.gin cannot be read as UTF-8 text"),
+        ({"a.gin": "include 'b.gin'", "b.gin": b"\xff"}, r"can't decode.*\(In .*a\.g"),
+        ({"a.gin": "include 'b'", "b": None}, r"Unable to open file: b.*\(In .*a\.gin"),
+        ({"a.gin": None}, r"No configuration '.*a\.gin'"),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path, monkeypatch, files, words):
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        if text is None:
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_bytes(
+                text if isinstance(text, bytes) else text.encode()
+            )
+    for _ in range(2):
+        with pytest.raises(ValueError, match=words) as caught:
+            config.parse(["a.gin"])
+        assert "\n" not in str(caught.value)
+        # The search path does not grow.
+        assert str(caught.value).count(str(config.root())) <= 1
+
+
+def test_a_string_that_looks_like_a_macro_is_none():
+    config.parse([], ["data = '%data'"])
+
+
+def test_what_is_no_configuration_has_no_table():
+    with pytest.raises(ValueError, match="No configuration"):
+        config.table("a = (")

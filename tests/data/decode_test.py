@@ -28,6 +28,8 @@ def encode(image, kind, **options):
 RGB = smooth(40, 52)
 GREY = RGB.convert("L")
 PALETTE = RGB.convert("P", palette=Image.Palette.ADAPTIVE)
+CLEAR = RGB.copy()
+CLEAR.putalpha(GREY)
 FILES = {
     "jpeg": encode(RGB, "JPEG", quality=95),
     "progressive": encode(RGB, "JPEG", progressive=True),
@@ -51,10 +53,15 @@ FILES = {
     "rgba bmp": encode(RGB.convert("RGBA"), "BMP"),
     "gif": encode(PALETTE, "GIF"),
     "webp": encode(RGB, "WEBP", lossless=True),
+    "rgba webp": encode(CLEAR, "WEBP", quality=80),
+    "lossless rgba webp": encode(CLEAR, "WEBP", lossless=True),
     "1x1 jpeg": encode(smooth(1, 1), "JPEG"),
     "1x1 png": encode(smooth(1, 1), "PNG"),
     "tall": encode(smooth(900, 1), "JPEG"),
     "wide": encode(smooth(2, 700), "JPEG"),
+    **{f"tall {kind}": encode(smooth(10_000, 1), kind) for kind in ("PNG", "BMP")},
+    **{f"wide {kind}": encode(smooth(1, 10_000), kind) for kind in ("JPEG", "WEBP")},
+    "wide GIF": encode(smooth(1, 10_000).convert("P"), "GIF"),
 }
 
 
@@ -153,6 +160,60 @@ def claims(data, height, width):
     """A JPEG whose header says another size."""
     at = data.index(b"\xff\xc0") + 5
     return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def put(data, at, form, *sides):
+    packed = struct.pack(form, *sides)
+    return data[:at] + packed + data[at + len(packed) :]
+
+
+GIF_FRAME = FILES["gif"].index(b",", 13 + 768) + 5
+CLAIMS = {
+    "jpeg": claims(FILES["jpeg"], 60_000, 60_000),
+    "png": put(FILES["png"], 16, ">II", 60_000, 60_000),
+    "png beyond 31 bits": put(FILES["png"], 16, ">II", 2**32 - 1, 2**32 - 1),
+    "gif": put(FILES["gif"], GIF_FRAME, "<HH", 60_000, 60_000),
+    "gif that ends there": put(FILES["gif"], GIF_FRAME, "<HH", 9**5, 9**5)[
+        : GIF_FRAME + 9
+    ],
+    "bmp": put(FILES["bmp"], 18, "<ii", 60_000, -60_000),
+    "webp": put(FILES["webp"], 21, "<I", 2**28 - 1),
+    "rgba webp": put(FILES["rgba webp"], 24, "<HBHB", 60_000, 0, 60_000, 0),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_too_large_is_known_before_anything_is_decoded(name):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Too many pixels"):
+        whole(CLAIMS[name])
+
+
+def test_frames_of_a_moving_image_count_together():
+    frames = [smooth(9, 7).convert("P") for _ in range(3)]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    decode.image(tf.constant(data), 3 * 9 * 7)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Too many pixels"):
+        decode.image(tf.constant(data), 3 * 9 * 7 - 1)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "bmp", "webp", "rgba webp"])
+def test_the_limit_is_exact(name):
+    data, corner = tf.constant(FILES[name]), tf.constant([[0, 0, 1, 1]])
+    assert decode.image(data, 40 * 52).shape == (40, 52, 3)
+    for read in (
+        decode.image,
+        lambda data, most: decode.parts(data, lambda h, w: corner, most),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Too many pixels"):
+            read(data, 40 * 52 - 1)
+
+
+def test_a_moving_image_that_tensorflow_cannot_tell_apart_is_unreadable():
+    # Asked for as many channels as there are, TensorFlow aborts.
+    frames = [smooth(20, 30) for _ in range(2)]
+    data = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        whole(data)
 
 
 LONG = encode(Image.fromarray(RNG.integers(0, 256, (300, 300, 3), np.uint8)), "JPEG")

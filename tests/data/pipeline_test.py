@@ -214,3 +214,29 @@ def test_images_of_differing_sizes(tmp_path):
         np.testing.assert_allclose(batch["views"][0][:, 0, 0, 0], value, rtol=1e-6)
     got = np.concatenate(list(pipeline.evaluation_batches(folder, 3, 3)))
     np.testing.assert_allclose(got[:, 1, 1, 1], [0, 50 / 255, 100 / 255, 150 / 255])
+
+
+@EITHER
+def test_starting_late_reads_none_of_the_images_before(fixed):
+    held, seen = tf.constant(pictures(4096, 2, 2)), []
+
+    def read(index):
+        def count(index):
+            seen.extend(np.ravel(index))
+            return index
+
+        counted = tf.numpy_function(count, [index], tf.int64)
+        return tf.gather(held, tf.ensure_shape(counted, index.shape))
+
+    start, batch_size = 200, 4
+    made = Source("fake", "train", 4096, (2, 2, 3) if fixed else None, read)
+    before = pipeline.training_batches(made, views, batch_size, 0).take(start)
+    passed = joined(before.as_numpy_iterator(), "index")
+    assert set(passed) <= set(seen)
+    seen.clear()
+    late = pipeline.training_batches(made, views, batch_size, 0, start)
+    shown = joined(late.take(3).as_numpy_iterator(), "index")
+    assert set(shown) <= set(seen)
+    # What is fetched ahead is of the same epoch: no image of the steps before.
+    assert not set(passed) & set(seen)
+    assert len(seen) < batch_size * start / 2

@@ -200,3 +200,23 @@ def test_sets_of_other_files_beyond_memory_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(type(builder.info), "file_format", other)
     with pytest.raises(ValueError, match=r"in array_record files.*'train\[:10%\]'"):
         tfds_source.from_builder("tfds:sizes", builder, "train")
+
+
+def test_a_file_that_leads_astray_is_refused_and_what_is_lost_is_said(tmp_path):
+    path = tmp_path / "b"
+    write(tmp_path / "a", [b"first"] * 2)
+    write(path, [bytes([i]) * 100 for i in range(5)])
+    whole = path.read_bytes()
+    each = len(whole) // 5
+    path.write_bytes(whole[: 3 * each + 50])
+    with pytest.raises(
+        ValueError, match=rf"/b' ends within the record at byte {3 * each}.*3 whole"
+    ):
+        records.find([str(tmp_path / "a"), str(path)])
+    for length in (90, 101, 2**40, 2**64 - 1):
+        wrong = length.to_bytes(8, "little")
+        path.write_bytes(whole[: 2 * each] + wrong + whole[2 * each + 8 :])
+        with pytest.raises(
+            ValueError, match=rf"its record 2, at byte {2 * each}, .*the 2 before"
+        ):
+            records.find([str(tmp_path / "a"), str(path)])

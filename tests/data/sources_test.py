@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_ssl.data import sources, tfds_source
+from keras_ssl.data import pipeline, sources, tfds_source
 from keras_ssl.data.embedded import builder
 from keras_ssl.data.sources import Source, check_classes, open_source
 
@@ -299,3 +299,49 @@ def test_a_prepared_set_is_found_by_its_name(data_dir):
     source = sources.open_source("tfds:embedded_scenes/32", "test", data_dir)
     assert source.count == 10
     assert source.name == "tfds:embedded_scenes/32"
+
+
+@pytest.mark.parametrize("options", ["{}", "labels=folders&{}", "{}&labels=folders"])
+def test_the_limit_of_pixels_is_the_sources(tmp_path, capsys, options):
+    (tmp_path / "a").mkdir()
+    for name, side in (("small", 8), ("wide", 20)):
+        pixels = tf.io.encode_png(tf.zeros([8, side, 3], tf.uint8))
+        tf.io.write_file(str(tmp_path / "a" / f"{name}.png"), pixels)
+    for most, read in ((160, [True, True]), (159, [True, False])):
+        name = f"folder:{tmp_path}?{options.format(f'max_pixels={most}')}"
+        source = sources.open_source(name)
+        assert (source.name, source.max_pixels) == (name, most)
+        assert (source.classes == ("a",)) == ("labels" in options)
+        assert [source.try_read(i) is not None for i in range(2)] == read
+    words = "height and width 8 20 make 160 and ?max_pixels= of the source is 159"
+    assert f"wide.png (Too many pixels: {words})" in capsys.readouterr().err
+    # Scores are of what is asked for by the same name.
+    index = [i for i, _ in pipeline.numbered_batches(source, 4, max_corrupt=0.5)]
+    assert np.concatenate(index).tolist() == [0]
+
+
+def test_training_has_the_same_limit(tmp_path):
+    for name, side in (("small", 8), ("wide", 20)):
+        pixels = tf.io.encode_png(tf.zeros([8, side, 3], tf.uint8))
+        tf.io.write_file(str(tmp_path / f"{name}.png"), pixels)
+    source = sources.open_source(f"folder:{tmp_path}?max_pixels=159")
+
+    def views(images, seeds):
+        del seeds
+        return (pipeline.square(images, 4),)
+
+    batches = pipeline.training_batches(source, views, 2, 0, max_corrupt=0.5)
+    assert next(iter(batches))["index"].numpy().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("folder:x?max_pixels=many", "positive whole number, got 'many'"),
+        ("folder:x?max_pixels=0", "positive whole number, got '0'"),
+        ("embedded:32?max_pixels=100", "image files of any size; 'embedded:32.* has"),
+    ],
+)
+def test_limits_that_are_none(name, words):
+    with pytest.raises(ValueError, match=words):
+        sources.open_source(name)

@@ -5,13 +5,14 @@ import tensorflow as tf
 from keras_ssl.core import registry
 from keras_ssl.core.tracing import named_variables
 from keras_ssl.data import sources
-from keras_ssl.evaluation.data import EvaluationData, Frozen, raw_pixels
+from keras_ssl.evaluation.data import EvaluationData, Frozen
 from keras_ssl.evaluation.fine_tune import (
     FineTune,
     accuracies,
     copied,
     labelled_part,
 )
+from keras_ssl.evaluation.raw import raw_pixels
 
 TRY = FineTune(epochs=4, batch_size=32, rate=0.8)
 

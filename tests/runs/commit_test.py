@@ -1,7 +1,7 @@
 import subprocess
 
 import keras_ssl
-from keras_ssl.runs import records
+from keras_ssl.runs import provenance
 
 
 def test_a_commit_is_dirty_where_code_differs_but_not_where_records_do(
@@ -11,7 +11,7 @@ def test_a_commit_is_dirty_where_code_differs_but_not_where_records_do(
     package.parent.mkdir()
     package.write_text("")
     monkeypatch.setattr(keras_ssl, "__file__", str(package))
-    assert records._commit() is None
+    assert provenance.commit() is None
 
     def git(*command):
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
@@ -27,14 +27,14 @@ def test_a_commit_is_dirty_where_code_differs_but_not_where_records_do(
     git("add", ".")
     git("commit", "--quiet", "--message=first")
     commit = git("rev-parse", "HEAD")
-    assert records._commit() == commit
+    assert provenance.commit() == commit
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/table.md").write_text("new")
-    assert records._commit() == commit
+    assert provenance.commit() == commit
     package.write_text("changed = True\n")
-    assert records._commit() == f"{commit}-dirty"
+    assert provenance.commit() == f"{commit}-dirty"
     git("commit", "--quiet", "--all", "--message=second")
-    assert records._commit() == git("rev-parse", "HEAD") != commit
+    assert provenance.commit() == git("rev-parse", "HEAD") != commit
     # A new file may be a part as well.
     package.with_name("new.py").write_text("")
-    assert records._commit().endswith("-dirty")
+    assert provenance.commit().endswith("-dirty")

@@ -155,8 +155,12 @@ def test_no_such_run_or_checkpoint(tmp_path):
 def test_loss_that_is_no_number_ends_the_run(tmp_path):
     bindings = ["rate/cosine.base = 1e38", "rate/cosine.warmup_epochs = 0"]
     bindings += ["train.evaluation = None"]
-    with pytest.raises(FloatingPointError, match="Lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="Lower the learning rate") as caught:
         launch.train(str(tmp_path / "run"), TINY, bindings)
+    # What went bad first: a layer, by what the step before did to its weights.
+    named = "First the output of small_resnet/stem/norm [32, 32, 32, 16] NaN at step 2"
+    assert named in str(caught.value)
+    assert "In the step before small_resnet/stem/conv/kernel grew" in str(caught.value)
     assert run_dir.read_json(tmp_path / "run" / run_dir.RUN)["status"] == "failed"
 
 
