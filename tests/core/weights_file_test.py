@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ssl.core import durable, weights_file
+from keras_ssl.core import durable, formats, weights_file
 from tests import limits
 
 
@@ -32,7 +32,7 @@ def same(first, second):
 
 def test_round_trip(path, arrays):
     got, meta = weights_file.load(path)
-    assert meta == {"step": 7, "name": "ä"}
+    assert meta == {**formats.stamp(), "step": 7, "name": "ä"}
     assert set(got) == set(arrays)
     for name, value in arrays.items():
         assert got[name].dtype == value.dtype
@@ -117,7 +117,7 @@ def test_no_damage_changes_a_value_or_hides_one(path, arrays):
             refused[kind] = refused.get(kind, 0) + 1
             continue
         # Bytes that nobody reads, such as the time of writing.
-        assert meta == {"step": 7, "name": "ä"}
+        assert meta == {**formats.stamp(), "step": 7, "name": "ä"}
         assert same(got, arrays)
     assert len(refused) == 7
     assert sum(refused.values()) > len(files) / 2
