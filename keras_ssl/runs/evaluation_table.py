@@ -48,8 +48,8 @@ def lines(rows: Iterable[Row]) -> list[str]:
     head = ["evaluation", "data", "train / val / test", "measure"]
     head += [_SUBJECTS.get(s, s) for s in subjects] + ["near duplicates", "protocol"]
     table = [head, ["---"] * len(head)]
-    for key, found in sorted(cells.items()):
-        name, data, measure, mark = key
+    for shared, found in sorted(cells.items()):
+        name, data, measure, mark = shared
         any_row = next(iter(next(iter(found.values())).values()))
         scores = [_score(found.get(subject, {})) for subject in subjects]
         about = [name, data, _images(any_row), measure]

@@ -58,7 +58,7 @@ def test_other_classes_in_test(run, folders, monkeypatch):
 
 def test_splits_that_share_images(run, monkeypatch):
     words = (
-        "Train ('train') and test ('train[:10%]')",
+        "'train' and 'train[:10%]'",
         "share images",
         "'train[90%:]'",
     )
@@ -80,7 +80,7 @@ def test_an_encoder_of_recordings(tmp_path, monkeypatch):
 def test_patches_that_do_not_divide_the_image(tmp_path, monkeypatch):
     encoder = ViT(patch_size=8, width=24, depth=1, heads=3, image_size=32)
     cut = made_run(tmp_path / "cut", encoder)
-    words = ("trained on 32", "image_size of 36", "cannot be cut into patches of 8")
+    words = ("trained on 32", "image_size of 36", "patches of 8 px")
     said(cut, monkeypatch, *words, image_size=36)
     said(cut, monkeypatch, "at least 1, got -1", image_size=-1)
 
