@@ -7,6 +7,8 @@ import keras_ssl
 
 # Raised when an older version could misread what is written. 1: runs without a number.
 FORMAT = 2
+# What the shipped configurations bind since a format: a run of before has it not.
+_BOUND_SINCE = {2: ("train.health",)}
 
 
 def stamp() -> dict[str, Any]:
@@ -31,6 +33,16 @@ def check(content: Mapping[str, Any], path: Any) -> None:
             f"this is {keras_ssl.__version__}, which reads formats up to {FORMAT}. "
             "Install that version or a later one."
         )
+
+
+def bound_since(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Bindings that a run cannot have had, as its version knew nothing of them.
+
+    Args:
+        content: What the run wrote, with its stamp or without one.
+    """
+    found = content.get("format", 1)
+    return tuple(n for f, names in _BOUND_SINCE.items() if f > found for n in names)
 
 
 def hint(content: Mapping[str, Any]) -> str:

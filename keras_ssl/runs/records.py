@@ -82,8 +82,10 @@ def check_directory(launch: Launch) -> None:
     path = launch.run_dir / run_dir.CONFIG
     if not path.exists():
         return
-    changed = config.differences(run_dir.read_text(path), config.texts()[0])
     old = run_dir.read_json(launch.run_dir / run_dir.RUN)
+    new = formats.bound_since(old) if old else ()
+    found = config.differences(run_dir.read_text(path), config.texts()[0])
+    changed = [line for line in found if line.split(" ")[0] not in new]
     changed += [
         f"{key} was {old[key]}, is now {now}"
         for key, now in (("seed", launch.seed), ("precision", launch.precision))

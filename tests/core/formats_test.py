@@ -31,3 +31,8 @@ def test_a_damaged_record_is_said_to_be_one(tmp_path, content):
     with pytest.raises(ValueError, match=r"run\.json is damaged: .*Remove it"):
         run_dir.read_json(tmp_path / "run.json")
     assert run_dir.read_json(tmp_path / "none.json") == {}
+
+
+def test_what_an_earlier_run_cannot_have_bound():
+    assert formats.bound_since({}) == ("train.health",)
+    assert formats.bound_since(formats.stamp()) == ()

@@ -1,5 +1,6 @@
 """Runs that are asked to stop save, say so, and go on to the same end."""
 
+import json
 import os
 import pathlib
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 
 import keras
+import numpy as np
 import pytest
 
 from keras_ssl.core import lock, run_dir
@@ -192,3 +194,31 @@ def test_a_real_signal_from_outside(tmp_path, replicas):
     subprocess.run([*command, f"--run_dir={other}"], check=True, capture_output=True)
     assert record(folder)["resumed_at"] == [step]
     assert record(folder)["weights_digest"] == record(other)["weights_digest"]
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path, digest):
+    """As the last version without a format left it: no stamps, no notes, no health."""
+    folder = tmp_path / "run"
+    SignalAt.plan = {3: signal.SIGTERM}
+    with pytest.raises(Stopped):
+        launch.train(str(folder), TINY, BARE, precision="float32")
+    path = folder / run_dir.CHECKPOINTS / "step_000000003.npz"
+    with np.load(path) as data:
+        arrays = {k: v for k, v in data.items() if k != "meta.json"}
+    words = np.frombuffer(json.dumps({"step": 3}).encode(), np.uint8)
+    with path.open("wb") as file:
+        np.savez(file, **{"meta.json": words}, **arrays)
+    content = record(folder)
+    for name in ("format", "written_by", "health", "stopped"):
+        content.pop(name, None)
+    run_dir.write_json(folder / run_dir.RUN, content)
+    text = (folder / run_dir.CONFIG).read_text()
+    assert "train.health = @Health()\n" in text
+    text = text.replace("train.health = @Health()\n", "")
+    (folder / run_dir.CONFIG).write_text(text)
+    launch.train(str(folder), TINY, BARE, precision="float32")
+    assert record(folder)["weights_digest"] == digest
+    # Another change is one, and who wrote what does not fit is said.
+    other = [*BARE, "SimCLR.temperature = 0.3"]
+    with pytest.raises(ValueError, match=r"temperature was 0\.2, is now 0\.3"):
+        launch.train(str(folder), TINY, other, precision="float32")
