@@ -86,7 +86,7 @@ class _Search:
         scale = self._scale(lengths)
         count = min(len(self.train), 2 * k + 32)
         if self.basis is None or count == len(self.train):
-            return self._best(test, scale, self._in_full(test, scale, count), k)
+            return self._in_full(test, scale, k)
         narrow = self._narrow(test, lengths, scale)
         bounds, index = (x.numpy() for x in tf.math.top_k(self._bounds(narrow), count))
         found, similarity = self._best(test, scale, index, k)
@@ -97,9 +97,11 @@ class _Search:
         sizes = lengths * scale * (1 + float(np.max(self.lengths * self.scale)))
         unsure = bounds[:, -1] + _ROUNDING * sizes > known
         if unsure.any():
-            rows, scale = test[unsure], scale[unsure]
-            whole = self._in_full(rows, scale, count)
-            found[unsure], similarity[unsure] = self._best(rows, scale, whole, k)
+            whole = self._in_full(test[unsure], scale[unsure], k)
+            found[unsure], similarity[unsure] = whole
+        if 2 * unsure.sum() > len(test):
+            # Of features like noise nothing is spared; that of further rows is likely.
+            self.basis = None
         return found, similarity
 
     def _scale(self, lengths: np.ndarray) -> np.ndarray:
@@ -121,10 +123,17 @@ class _Search:
         """Upper bounds `(m, n)` of what is compared."""
         return tf.matmul(narrow, self.narrow, transpose_b=True) + self.bias
 
-    def _in_full(self, test: np.ndarray, scale: np.ndarray, count: int) -> np.ndarray:
-        """The best candidates of each row among all, compared in float32."""
+    def _in_full(
+        self, test: np.ndarray, scale: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best of each row among all."""
         product = tf.matmul(test * scale[:, None], self.train, transpose_b=True)
-        return tf.math.top_k(product * self.scale + self.bias, count).indices.numpy()
+        if not self.euclidean:
+            near, index = tf.math.top_k(product * self.scale, k)
+            return index.numpy().astype(np.int64), near.numpy()
+        count = min(len(self.train), 2 * k + 32)
+        index = tf.math.top_k(product + self.bias, count).indices.numpy()
+        return self._best(test, scale, index, k)
 
     def _best(
         self, test: np.ndarray, scale: np.ndarray, index: np.ndarray, k: int
@@ -145,7 +154,7 @@ class _Search:
                 squares = np.einsum("mcd,mcd->mc", candidates, candidates)
                 near[part] = -np.sqrt(squares)
             else:
-                cosines = np.einsum("mcd,md->mc", candidates, test[part], optimize=True)
+                cosines = np.matmul(candidates, test[part, :, None])[..., 0]
                 near[part] = cosines * scale[part, None] * self.scale[index[part]]
         order = np.argsort(-near, axis=1, kind="stable")[:, :k]
         return (
