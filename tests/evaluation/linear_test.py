@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from keras_ssl.evaluation import linear
 from keras_ssl.evaluation.data import Features
@@ -51,6 +52,31 @@ def test_logistic_regression_reaches_the_optimum(l2):
     assert np.linalg.norm(slope) < 1e-5
     assert abs(value - best) < 1e-6
     np.testing.assert_allclose(w, reference, atol=2e-2)
+
+
+@pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
+@pytest.mark.parametrize("size", [(600, 40, 5), (200, 120, 10)])
+def test_reaches_the_optimum_of_scikit_learn(l2, size):
+    n, d, classes = size
+    rng = np.random.default_rng(0)
+    # As an encoder's: correlated, after a ReLU, of unlike strengths.
+    strengths = np.arange(1, d + 1) ** -0.5
+    x = rng.normal(size=(n, d)) * strengths @ rng.normal(size=(d, d))
+    labels = np.argmax(x @ rng.normal(size=(d, classes)) / d, axis=1)
+    labels = np.where(rng.uniform(size=n) < 0.2, rng.integers(0, classes, n), labels)
+    made = np.maximum(x, 0).astype(np.float32)
+    x = standardized(Features(made, labels, made[:1], labels[:1], classes)).train
+    wide = x.astype(np.float64)
+    # Its C divides the penalty of a sum, l2 multiplies that of a mean.
+    model = LogisticRegression(C=1 / (l2 * n), tol=1e-6, max_iter=5000)
+    model.fit(wide, labels)
+    best = np.vstack([model.coef_.T, model.intercept_])
+    w = fit_logistic(x, labels, classes, l2)
+    want, got = (
+        objective(v.astype(np.float64), wide, labels, l2)[0] for v in (best, w)
+    )
+    assert abs(got - want) < 1e-4
+    assert want > 1e-4
 
 
 def test_biases_are_not_penalised():
