@@ -9,9 +9,12 @@ import tensorflow as tf
 from keras_ssl.callbacks import online_evaluation
 from keras_ssl.callbacks.online_evaluation import OnlineEvaluation
 from keras_ssl.core import run_dir
+from keras_ssl.evaluation import results
 
 
 class Evaluation:
+    score = "top1"
+
     def __init__(self, name, top1=0.5):
         self.name, self.top1, self.runs = name, top1, 0
 
@@ -28,10 +31,13 @@ class Data:
 
     def __init__(self, images):
         self.images = images
-        self.train = types.SimpleNamespace(kind="image")
-        self.test = types.SimpleNamespace(name="set", split="test", classes=())
+        labelled = {"need_labels": lambda what, several: None, "multi_label": False}
+        self.train = types.SimpleNamespace(kind="image", **labelled)
+        self.test = types.SimpleNamespace(
+            name="set", split="test", classes=(), **labelled
+        )
 
-    def features(self, encode):
+    def features(self, encode, several=False):
         return types.SimpleNamespace(test=np.eye(4, dtype=np.float32))
 
     def protocol(self):
@@ -44,9 +50,7 @@ class Data:
 @pytest.fixture
 def sitting(tmp_path, monkeypatch):
     """A new sitting of a run at a step; it knows what the files know."""
-    monkeypatch.setattr(
-        online_evaluation.registry, "name_of", lambda evaluation: evaluation.name
-    )
+    monkeypatch.setattr(results.registry, "name_of", lambda evaluation: evaluation.name)
 
     def begin(step, evaluations):
         made = OnlineEvaluation(evaluations, every_epochs=1)
