@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
-from scipy import optimize
 
 from keras_ssl.core.registry import register
+from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features
 
 
@@ -122,21 +122,12 @@ def fit_logistic(
     shape = (x.shape[1] + 1, num_classes)
     inputs, one_hot = tf.constant(x), tf.one_hot(labels, num_classes)
     penalty = tf.constant(l2, tf.float32)
-
-    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = tf.constant(flat.reshape(shape), tf.float32)
-        loss, gradient = _loss_and_gradient(weights, inputs, one_hot, penalty)
-        return float(loss), gradient.numpy().astype(np.float64).ravel()
-
-    first = np.zeros(shape) if start is None else start
-    solution = optimize.minimize(
-        value_and_gradient,
-        first.ravel().astype(np.float64),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": max_iterations, "gtol": 1e-5},
+    return lbfgs.minimize(
+        lambda weights: _loss_and_gradient(weights, inputs, one_hot, penalty),
+        shape,
+        start,
+        max_iterations,
     )
-    return solution.x.reshape(shape).astype(np.float32)
 
 
 @tf.function(autograph=False, reduce_retracing=True)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import tensorflow as tf
-from scipy import optimize
+
+from keras_ssl.evaluation import lbfgs
 
 
 def fit_sigmoids(
@@ -30,21 +31,12 @@ def fit_sigmoids(
     shape = (x.shape[1] + 1, signs.shape[1])
     given = (tf.constant(x), tf.constant(signs, tf.float32))
     penalty = tf.constant(l2, tf.float32)
-
-    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = tf.constant(flat.reshape(shape), tf.float32)
-        loss, gradient = _loss_and_gradient(weights, *given, penalty)
-        return float(loss), gradient.numpy().astype(np.float64).ravel()
-
-    first = np.zeros(shape) if start is None else start
-    solution = optimize.minimize(
-        value_and_gradient,
-        first.ravel().astype(np.float64),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": max_iterations, "gtol": 1e-5},
+    return lbfgs.minimize(
+        lambda weights: _loss_and_gradient(weights, *given, penalty),
+        shape,
+        start,
+        max_iterations,
     )
-    return solution.x.reshape(shape).astype(np.float32)
 
 
 @tf.function(autograph=False, reduce_retracing=True)

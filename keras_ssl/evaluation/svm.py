@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
-from scipy import optimize
 
 from keras_ssl import metrics
 from keras_ssl.core.registry import register
+from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
 from keras_ssl.evaluation.measures import signs as as_signs
 
@@ -141,32 +141,28 @@ def fit_svm(
     given = (inputs, tf.constant(signs, tf.float32), tf.constant(weight, tf.float32))
     shape = (inputs.shape[1], signs.shape[1])
     # Of one size, classes of different costs are solved together as well as alone.
-    size = 1.0 + costs
-
-    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = tf.constant(flat.reshape(shape), tf.float32)
-        values, gradient = _loss_and_gradient(weights, *given)
-        scaled = gradient.numpy().astype(np.float64) / size
-        return float(np.sum(values.numpy() / size)), scaled.ravel()
-
-    first = np.zeros(shape) if start is None else start
-    solution = optimize.minimize(
-        value_and_gradient,
-        first.ravel().astype(np.float64),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": max_iterations, "gtol": 1e-5, "maxcor": 20},
+    size = tf.constant(1.0 + costs, tf.float64)
+    return lbfgs.minimize(
+        lambda weights: _loss_and_gradient(weights, *given, size),
+        shape,
+        start,
+        max_iterations,
+        history=20,
     )
-    return solution.x.reshape(shape).astype(np.float32)
 
 
 @tf.function(autograph=False, reduce_retracing=True)
 def _loss_and_gradient(
-    weights: tf.Tensor, x: tf.Tensor, signs: tf.Tensor, weight: tf.Tensor
+    weights: tf.Tensor,
+    x: tf.Tensor,
+    signs: tf.Tensor,
+    weight: tf.Tensor,
+    size: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The objective of each class `(c,)` in float64, and its gradient."""
+    """The sum of the objectives over `size`, in float64, and its gradient."""
     slack = tf.nn.relu(1.0 - signs * tf.matmul(x, weights))
     losses = tf.reduce_sum(tf.cast(weight * slack**2, tf.float64), axis=0)
     values = losses + 0.5 * tf.reduce_sum(tf.cast(weights, tf.float64) ** 2, axis=0)
     slope = tf.matmul(x, weight * slack * signs, transpose_a=True)
-    return values, weights - 2.0 * slope
+    loss = tf.reduce_sum(values / size)
+    return loss, (weights - 2.0 * slope) / tf.cast(size, tf.float32)
