@@ -31,3 +31,21 @@ def start(
     command = [sys.executable, "-m", module, json.dumps(dict(words)), json.dumps(cores)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen(command, env=env, **options)
+
+
+def run(words: Mapping[str, Any]) -> int:
+    """Trains to the end.
+
+    Args:
+        words: As for `start`.
+
+    Returns:
+        The status of the process.
+    """
+    child = start(words)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        # It was interrupted too, and is finishing its step.
+        child.wait()
+        raise

@@ -16,6 +16,8 @@ from keras_ssl.runs.child import start
 LOG = "log.txt"
 # Lines of metrics.jsonl that a record keeps.
 MOST_METRICS = 100
+# Seconds: more than the grace that a run gives itself.
+_PATIENCE = 150
 _KEPT = (run_dir.EVALUATIONS, run_dir.CONFIG, run_dir.OPERATIVE, run_dir.PICTURES)
 
 
@@ -118,10 +120,11 @@ class Running:
         return self.job.public(last_error(said, status))
 
     def stop(self) -> None:
-        """Ends its process, which saves what it has."""
-        self.child.send_signal(signal.SIGINT)
+        """Ends its process, which finishes its step and saves."""
+        # Of a terminal it has had Ctrl-C already, and a second one ends it at once.
+        self.child.send_signal(signal.SIGTERM)
         try:
-            self.child.wait(timeout=20)
+            self.child.wait(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()

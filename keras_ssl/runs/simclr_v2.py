@@ -114,7 +114,7 @@ class Pipeline:
             "seed": self.seed,
             "data_dir": self.data_dir,
         }
-        status = child.start(words).wait()
+        status = child.run(words)
         if status:
             raise RuntimeError(
                 f"{stage} ended with status {status}; what went wrong stands "
