@@ -17,7 +17,7 @@ class Distillation(Method):
 
     Args:
         encoder: The student: maps images to `(n, k)` logits, such as a
-            `ProjectedEncoder` whose projector is `Linear`.
+            `ProjectedEncoder` whose projector is a linear `MLP`.
         teacher: Maps images to `(n, k)` logits, such as `Trained`.
         temperature: Positive divisor of both logits. Lower is sharper.
 
@@ -42,7 +42,7 @@ class Distillation(Method):
         if widths[0] != widths[1]:
             raise ValueError(
                 f"The student has {widths[0]} logits and its teacher {widths[1]}; give "
-                "the student's last layer as many classes, such as by Linear.width."
+                "the student's last layer as many, such as by `classes` in its recipe."
             )
         # What a teacher knows is fixed, its norms' statistics too.
         teacher.trainable = False
