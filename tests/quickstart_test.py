@@ -22,3 +22,6 @@ def test_quickstart_learns(pytestconfig, tmp_path):
     assert top1["raw_pixels"] <= 0.35
     assert top1["encoder"] >= 0.65
     assert top1["encoder"] >= 0.30 + max(top1["raw_pixels"], top1["random_init"])
+    # Nor is a run that learns ever taken for one that does not.
+    states = {row["level"] for row in run_dir.read_lines(folder / run_dir.HEALTH)}
+    assert states == {"healthy"}
