@@ -19,9 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import tensorflow as tf
 
-from keras_ssl.callbacks import online_evaluation
 from keras_ssl.core import durable, run_dir
 from keras_ssl.core.registry import register
+from keras_ssl.evaluation import results
 from keras_ssl.runs import launch
 from keras_ssl.runs import train as training
 
@@ -113,7 +113,7 @@ class Kill(keras.callbacks.Callback):
         super().__init__()
         self.place = Place()
         replacing, append = durable.replacing, run_dir.append_line
-        result, place = online_evaluation.result, self.place
+        result, place = results.result, self.place
 
         @contextlib.contextmanager
         def mortal(path, mode="wb", needed=None):
@@ -141,7 +141,7 @@ class Kill(keras.callbacks.Callback):
             return row
 
         durable.replacing, run_dir.append_line = mortal, cut
-        online_evaluation.result = scored
+        results.result = scored
 
     def on_train_batch_end(self, batch, logs=None):
         if self.place.reached("step"):
