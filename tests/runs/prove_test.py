@@ -61,6 +61,8 @@ include 'proofs/embedded.gin'
 include 'tiny.gin'
 
 Checkpoint.every_steps = 2
+# What was saved before the kill is on disk then.
+Checkpoint.background = False
 prove.bound = 0.9
 train.callbacks = [@KillOnce()]
 KillOnce.marker = {marker!r}
