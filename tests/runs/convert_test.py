@@ -89,9 +89,15 @@ def test_is_scored_as_an_export(converted):
 
 
 def test_runs_start_from_it(converted):
-    encoder = ResNet(18, 0.125, variant="torchvision", blocks=(1, 1, 1, 1))
+    kind = {"variant": "torchvision", "blocks": (1, 1, 1, 1)}
+    encoder = ResNet(18, 0.125, mean=(0, 0, 0), std=(1, 1, 1), **kind)
     encoder(tf.zeros([1, 32, 32, 3]))
     encoders.start_from(encoder, str(converted[0]))
+    # All names match; images would be normalised by other numbers.
+    other = ResNet(18, 0.125, **kind)
+    other(tf.zeros([1, 32, 32, 3]))
+    with pytest.raises(ValueError, match="computes something else"):
+        encoders.start_from(other, str(converted[0]))
     want, _ = encoders.load(converted[0])
     for mine, theirs in zip(encoder.get_weights(), want.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
