@@ -105,8 +105,9 @@ def test_gradient_alone(tmp_path, monkeypatch):
 
     spoil(monkeypatch, change)
     text, report, _ = fails(tmp_path / "run")
-    # Seen a step later, in the loss; but what went wrong is named.
-    assert "became nan at step 5" in text
+    # Seen before the loss shows it, at the save of the epoch's end; what went wrong is
+    # named.
+    assert "A weight is no number, though the loss is " in text
     assert "First the gradient by forward's 'z1' [16, 128] NaN at step 4" in text
     assert report["first"]["step"] == 4
 
