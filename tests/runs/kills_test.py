@@ -73,7 +73,7 @@ def test_so_does_every_method_on_the_other_number_of_devices(rest, name, devices
     check(rest[name, devices])
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one(tmp_path):
     case = {"what": "storm", "recipe": "mae", "words": [], "devices": 1}
     told = killed(tmp_path, [{**case, "seed": 6, "kills": 6}])["mae", 1]
