@@ -77,13 +77,17 @@ class Stopping:
     def __enter__(self) -> "Stopping":
         # Python takes signals in its first thread only.
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {
-                number: signal.signal(number, self._handle) for number in REASONS
-            }
+            self._handlers = {number: signal.getsignal(number) for number in REASONS}
+            self.listen()
             if self.max_seconds:
                 left = self.max_seconds - (time.monotonic() - startup.BEGUN)
                 signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3))
         return self
+
+    def listen(self) -> None:
+        """Takes signals anew: TensorFlow's runtime of several workers takes SIGTERM."""
+        for number in self._handlers:
+            signal.signal(number, self._handle)
 
     def __exit__(
         self,

@@ -108,6 +108,7 @@ def train(
         if meeting.count > 1:
             meeting.same({**records.facts(launch), "cpu_devices": cpu_devices})
         scope = distribute.make_strategy(strategy, tpu=tpu)
+        signals.listen()
         with scope.scope():
             who = f"{distribute.devices()}, {choice}"
             console.say(f"{folder}: {', '.join(files)}, {who}")
