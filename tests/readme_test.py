@@ -206,7 +206,8 @@ def test_example_passes_the_conformance_suite(plugin):
     command += [f"--plugin={plugin}", "-k", "AlignUniform", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"\b1[1-9] passed", done.stdout), done.stdout
+    passed = re.search(r"\b(\d+) passed", done.stdout)
+    assert passed and int(passed[1]) > 10, done.stdout
 
 
 if __name__ == "__main__":

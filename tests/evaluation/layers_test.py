@@ -6,9 +6,10 @@ from keras_ssl.data.sources import open_source
 from keras_ssl.encoders.alexnet import AlexNet
 from keras_ssl.encoders.resnet import SmallResNet
 from keras_ssl.encoders.vit import ViT
-from keras_ssl.evaluation.data import EvaluationData, Frozen, raw_pixels
+from keras_ssl.evaluation.data import EvaluationData, Frozen
 from keras_ssl.evaluation.knn import KNN
 from keras_ssl.evaluation.layers import Layers, pool
+from keras_ssl.evaluation.raw import raw_pixels
 from keras_ssl.evaluation.svm import SVM
 
 

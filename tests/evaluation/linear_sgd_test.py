@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.data.sources import open_source
-from keras_ssl.evaluation.data import EvaluationData, raw_pixels
+from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.linear import LinearProbe, standardized
 from keras_ssl.evaluation.linear_sgd import Heads, LinearSGD
+from keras_ssl.evaluation.raw import raw_pixels
 from tests.evaluation.made import Data
 
 

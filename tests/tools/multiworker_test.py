@@ -120,7 +120,7 @@ def test_two_workers_with_two_devices_each_train_as_four_replicas(tmp_path):
 @pytest.mark.slow
 def test_a_lost_worker_ends_the_run_and_the_same_command_resumes_it(tmp_path):
     folder, checkpoints = tmp_path / "workers", tmp_path / "workers/checkpoints"
-    words = [BARE, "--gin=Checkpoint.every_steps = 1", "--gin=train.epochs = 12"]
+    words = [BARE, "--gin=Checkpoint.every_steps = 1", "--gin=train.epochs = 60"]
     workers = Workers(folder, words)
     end = time.monotonic() + 1500
     while not checkpoints.exists() or len(list(checkpoints.glob("step*"))) < 3:
@@ -136,13 +136,25 @@ def test_a_lost_worker_ends_the_run_and_the_same_command_resumes_it(tmp_path):
     assert "is gone, so the run ends on every worker. Start all of them again" in said
     assert "Traceback" not in workers.logs[0].read_text()
     assert run_dir.read_json(folder / run_dir.RUN)["status"] in ("failed", "running")
-    assert len(losses(folder)) < 48
+    assert len(losses(folder)) < 240
+
+    # Then one of them is asked to stop: both do, after the same step.
+    workers, last = Workers(folder, words), max(losses(folder))
+    while max(losses(folder)) < last + 2:
+        assert time.monotonic() < end
+        assert [p.poll() for p in workers.processes] == [None, None], workers.errors()
+        time.sleep(0.05)
+    workers.processes[1].send_signal(signal.SIGTERM)
+    assert workers.wait(300) == [143, 143], workers.errors()
+    assert workers.errors() == ["stopped; the same command resumes the run."] * 2
+    record = run_dir.read_json(folder / run_dir.RUN)
+    assert (record["status"], record["stopped"]) == ("stopped", "SIGTERM")
 
     workers = Workers(folder, words)
     assert workers.wait() == [0, 0], workers.errors()
     record = run_dir.read_json(folder / run_dir.RUN)
-    assert record["resumed"] == 1
-    assert 3 <= record["resumed_at"][0] < 48
+    assert record["resumed"] == 2
+    assert 3 <= record["resumed_at"][0] < record["resumed_at"][1] < 240
     one = mirrored(tmp_path / "one", 2, *words[1:])
     assert losses(folder) == losses(one)
     # Two numbers have one sum: all is equal bit for bit.
