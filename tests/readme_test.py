@@ -207,7 +207,8 @@ def test_example_passes_the_conformance_suite(plugin):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     passed = re.search(r"\b(\d+) passed", done.stdout)
-    assert passed and int(passed[1]) > 10, done.stdout
+    assert passed is not None, done.stdout
+    assert int(passed[1]) > 10, done.stdout
 
 
 if __name__ == "__main__":
