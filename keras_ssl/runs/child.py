@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_ssl
+from keras_ssl.core.stopping import Stopped, Stopping
 
 
 def start(
@@ -41,11 +42,17 @@ def run(words: Mapping[str, Any]) -> int:
 
     Returns:
         The status of the process.
+
+    Raises:
+        Stopped: If this process was asked to stop, after the child has: it has saved.
     """
     child = start(words)
     try:
-        return child.wait()
-    except KeyboardInterrupt:
-        # It was interrupted too, and is finishing its step.
+        with Stopping():
+            return child.wait()
+    except Stopped as stop:
+        # Ctrl-C reaches both; any other signal this process alone.
+        if stop.reason.name != "SIGINT":
+            child.terminate()
         child.wait()
         raise
