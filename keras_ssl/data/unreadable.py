@@ -49,7 +49,7 @@ class Unreadable:
                 return
             self.places[index] = place
         if self.count <= _SHOWN:
-            why = f" ({_reason(error)})" if error is not None else ""
+            why = f" ({reason(error)})" if error is not None else ""
             say(f"Left out an image that cannot be read: {place}{why}")
         if self.count == _SHOWN:
             say("Further ones are counted only.")
@@ -116,7 +116,7 @@ class Unreadable:
             raise
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The line of an error of TensorFlow that says what is wrong."""
     text = str(getattr(error, "message", error))
     text = text.rpartition("}}")[2] or text
