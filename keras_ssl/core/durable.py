@@ -136,6 +136,14 @@ def sync_all(folder: str | os.PathLike[str]) -> None:
     sync(folder)
 
 
+def remove(path: pathlib.Path) -> None:
+    """Removes a file or a folder, if it is there and can be removed."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def aside(path: pathlib.Path) -> pathlib.Path:
     """Where this process writes what shall be at `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}")
@@ -162,10 +170,7 @@ def sweep(
         process = path.suffix[1:]
         if not process.isdecimal() or not (alone or _is_gone(int(process))):
             continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove(path)
         swept.append(path)
     return swept
 

@@ -95,17 +95,6 @@ def _other(data: tf.Tensor, most: int) -> tf.Tensor:
 def _rare(data: tf.Tensor, most: int) -> tf.Tensor:
     """What is neither JPEG nor PNG; Python reads its header."""
 
-    def bmp() -> tf.Tensor:
-        # Asked for three channels, it refuses files that have one or four.
-        pixels = tf.io.decode_bmp(data)
-        # One channel is a number of a colour in the table between header and pixels.
-        table = tf.equal(tf.shape(pixels)[-1], 1)
-        return tf.cond(
-            table,
-            lambda: tf.gather(_bmp_colors(data), tf.cast(pixels[..., 0], tf.int32)),
-            lambda: pixels[..., :3],
-        )
-
     def rgb() -> tf.Tensor:
         return tf.io.decode_image(data, 3, expand_animations=False)
 
@@ -118,7 +107,79 @@ def _rare(data: tf.Tensor, most: int) -> tf.Tensor:
     claimed = tf.ensure_shape(claimed, [4])
     with tf.control_dependencies([_check(claimed[:2], claimed[2], most)]):
         is_bmp = tf.equal(tf.strings.substr(data, 0, 2), b"BM")
-        return tf.cond(is_bmp, bmp, lambda: tf.cond(tf.equal(claimed[3], 1), rgba, rgb))
+        return tf.cond(
+            is_bmp,
+            lambda: _bmp(data),
+            lambda: tf.cond(tf.equal(claimed[3], 1), rgba, rgb),
+        )
+
+
+def servable(data: tf.Tensor, most: int = MOST_PIXELS) -> tf.Tensor:
+    """As `image`, by TensorFlow's operations alone, so that any process can run it.
+
+    JPEG, PNG, GIF and BMP; of WebP only Python can tell what it claims.
+
+    Args:
+        data: Scalar string, the file's content.
+        most: Greatest number of pixels that is decoded.
+
+    Returns:
+        `(h, w, 3)` uint8.
+    """
+
+    def sides(at: int, kind: tf.DType) -> tf.Operation:
+        """Checks width and height, which stand there in a header."""
+        numbers = tf.strings.substr(data, at, 2 * kind.size)
+        size = tf.cast(tf.io.decode_raw(numbers, kind), tf.int64)
+        # A BMP of negative height is stored from above.
+        size = tf.abs(tf.ensure_shape(size, [2]))[::-1]
+        return _check(size, tf.reduce_prod(size), most)
+
+    def bmp() -> tf.Tensor:
+        with tf.control_dependencies([sides(18, tf.int32)]):
+            return _bmp(data)
+
+    def gif() -> tf.Tensor:
+        known = tf.debugging.Assert(
+            tf.equal(tf.strings.substr(data, 0, 3), b"GIF"),
+            ["image_bytes must be whole JPEG, PNG, GIF or BMP files."],
+        )
+        with tf.control_dependencies([known]):
+            checked = sides(6, tf.uint16)
+        with tf.control_dependencies([checked]):
+            return tf.io.decode_image(data, 3, expand_animations=False)
+
+    def jpeg() -> tf.Tensor:
+        with tf.control_dependencies([_jpeg_size(data, most)]):
+            return tf.io.decode_jpeg(data, 3, dct_method=_DCT)
+
+    def png() -> tf.Tensor:
+        with tf.control_dependencies([_check_png(data, most)]):
+            return tf.io.decode_png(data, 3)
+
+    start = tf.strings.substr(data, 0, 4)
+    is_bmp = tf.equal(tf.strings.substr(data, 0, 2), b"BM")
+    pixels = tf.case(
+        [
+            (_is_jpeg(data), jpeg),
+            (tf.equal(start, b"\x89PNG"), png),
+            (is_bmp, bmp),
+        ],
+        default=gif,
+    )
+    return _rgb(pixels)
+
+
+def _bmp(data: tf.Tensor) -> tf.Tensor:
+    # Asked for three channels, it refuses files that have one or four.
+    pixels = tf.io.decode_bmp(data)
+    # One channel is a number of a colour in the table between header and pixels.
+    table = tf.equal(tf.shape(pixels)[-1], 1)
+    return tf.cond(
+        table,
+        lambda: tf.gather(_bmp_colors(data), tf.cast(pixels[..., 0], tf.int32)),
+        lambda: pixels[..., :3],
+    )
 
 
 def _claimed(data: bytes | np.ndarray) -> np.ndarray:

@@ -51,6 +51,18 @@ class LinearProbe:
     def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
         """Returns `top1` and the chosen `l2`."""
         f = standardized(data.features(encode))
+        weights, l2 = self.fit(f)
+        return {"top1": _accuracy(weights, f.test, f.test_labels), "l2": l2}
+
+    def fit(self, f: Features) -> tuple[np.ndarray, float]:
+        """Chooses the penalty and fits to all of train.
+
+        Args:
+            f: Standardised features; those of test are not looked at.
+
+        Returns:
+            `(d + 1, classes)` weights, the biases in the last row, and the penalty.
+        """
         fit, held = self._parts(len(f.train))
         best, start = (-1.0, 0.0), None
         # From the strongest on: each solution is a good start for the next.
@@ -71,7 +83,7 @@ class LinearProbe:
         weights = fit_logistic(
             f.train, f.train_labels, f.num_classes, best[1], self.max_iterations, start
         )
-        return {"top1": _accuracy(weights, f.test, f.test_labels), "l2": best[1]}
+        return weights, best[1]
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""
@@ -92,10 +104,23 @@ class LinearProbe:
 
 def standardized(f: Features) -> Features:
     """Zero mean and unit variance over train; dead features become 0."""
-    mean = f.train.mean(axis=0, dtype=np.float64).astype(np.float32)
-    std = f.train.std(axis=0, dtype=np.float64).astype(np.float32)
-    scale = np.where(std > 1e-6, 1.0 / np.maximum(std, 1e-6), 0.0).astype(np.float32)
+    mean, scale = standard(f.train)
     return f._replace(train=(f.train - mean) * scale, test=(f.test - mean) * scale)
+
+
+def standard(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What features are standardised by.
+
+    Args:
+        train: `(n, d)` float32.
+
+    Returns:
+        `(d,)` float32 mean, and the factor that gives unit variance; 0 of dead ones.
+    """
+    mean = train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    std = train.std(axis=0, dtype=np.float64).astype(np.float32)
+    scale = np.where(std > 1e-6, 1.0 / np.maximum(std, 1e-6), 0.0).astype(np.float32)
+    return mean, scale
 
 
 def fit_logistic(

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl import metrics
+from keras_ssl.core.progress import Progress
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
@@ -81,6 +82,8 @@ class SVM:
         """
         fold = np.random.default_rng(0).permutation(len(x)) % self.folds
         found = np.zeros((len(self.costs), signs.shape[1]))
+        fits = self.folds * len(self.costs)
+        progress = Progress("Choosing the costs of SVMs", fits, "fits")
         for held in range(self.folds):
             fit, start = fold != held, None
             # From the least on: each solution is a good start for the next.
@@ -89,6 +92,7 @@ class SVM:
                 start = fit_svm(x[fit], signs[fit], costs, self.positive_weight, start)
                 scores = x[~fit] @ start[:-1] + start[-1]
                 found[i] += np.nan_to_num(self._precision(scores, signs[~fit]))
+                progress.add()
         return np.asarray(sorted(self.costs))[np.argmax(found, axis=0)]
 
     def _precision(self, scores: np.ndarray, signs: np.ndarray) -> np.ndarray:

@@ -10,29 +10,37 @@ import tensorflow as tf
 
 from keras_ssl.core import durable, weights_file
 from keras_ssl.core.tracing import named_variables
-from keras_ssl.data.pipeline import amplitudes, square
-from keras_ssl.encoders.base import kind
 from keras_ssl.encoders.known_output import KnownOutput
+from keras_ssl.export.endpoints import Probe, endpoints
 
 # Beside the SavedModel, so that a run can start from an export.
 WEIGHTS = "keras_ssl_encoder.npz"
-
-# What maps a signature's input to features, and the input.
-Endpoint = tuple[Callable[[tf.Tensor], dict[str, tf.Tensor]], tf.TensorSpec]
+CARD = "model_card.md"
+CLASSES = "classes.txt"
 
 
 def export(
-    encoder: keras.Model, path: str | os.PathLike[str], size: int, meta: dict
+    encoder: keras.Model,
+    path: str | os.PathLike[str],
+    size: int,
+    meta: dict,
+    projector: keras.layers.Layer | None = None,
+    probe: Probe | None = None,
+    card: Callable[[pathlib.Path], str] | None = None,
 ) -> None:
     """Writes a SavedModel that needs nothing of keras_ssl to be loaded.
 
-    Signatures, all to `{"features": (n, d) float32}`:
+    Signatures to `{"features": (n, d) float32}`:
     `serving_default`, `images`: `(n, h, w, 3)` uint8 of any size;
     `serve_float`, `images`: the same as floats in [0, 1];
     `serve_image_bytes`, `image_bytes`: `(n,)` encoded JPEG, PNG, GIF or BMP images.
     Of an encoder of recordings: `serving_default`, `waveforms`: `(n, samples)` int16 of
     any length, shorter ones followed by zeros;
     `serve_float`, `waveforms`: the same as floats in [-1, 1].
+    Further ones, of what `serving_default` takes: `features_by_layer` to a layer's mean
+    over places `(n, c)` by its name, where an encoder has maps; `projection` to
+    `{"projection": (n, p)}` and `logits` to `{"logits": (n, classes)}` where there is a
+    projector and a probe.
 
     Args:
         encoder: A built encoder.
@@ -41,6 +49,10 @@ def export(
             encoded whole.
         meta: What `weights_file` keeps beside the weights; the encoder's known output
             is added.
+        projector: A built head of the features.
+        probe: A classifier of the features; `classes.txt` then has its classes.
+        card: Makes Markdown that says what it is, `model_card.md`, of the folder where
+            the SavedModel is until it has it.
 
     Raises:
         ValueError: If `path` exists.
@@ -49,13 +61,13 @@ def export(
     path = pathlib.Path(path)
     if path.exists():
         raise ValueError(f"{path} exists; give another --out, or remove it first.")
-    found = (
-        _of_audio(encoder) if kind(encoder) == "audio" else _of_images(encoder, size)
-    )
+    found = endpoints(encoder, size, projector, probe)
     durable.sweep(path.parent, path.name)
     aside = durable.aside(path)
     archive = keras.export.ExportArchive()
     archive.track(encoder)
+    if projector is not None:
+        archive.track(projector)
     for name, (features, spec) in found.items():
         archive.add_endpoint(name, features, input_signature=[spec])
     arrays = weights_file.values(named_variables(encoder))
@@ -66,6 +78,11 @@ def export(
         with durable.explained(path, needed):
             archive.write_out(str(aside), verbose=False)
             weights_file.save(aside / WEIGHTS, arrays, {**meta, **noted})
+            if probe is not None:
+                names = "".join(f"{name}\n" for name in probe.classes)
+                (aside / CLASSES).write_text(names, encoding="utf-8")
+            if card is not None:
+                (aside / CARD).write_text(card(aside), encoding="utf-8")
             durable.sync_all(aside)
             aside.rename(path)
             durable.sync(path.parent)
@@ -73,38 +90,3 @@ def export(
         raise durable.refused(path, error.message, needed) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _of_images(encoder: keras.Model, size: int) -> dict[str, Endpoint]:
-    def features(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": encoder(square(x, size), training=False)}
-
-    def from_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        def one(data: tf.Tensor) -> tf.Tensor:
-            image = tf.io.decode_image(data, 3, expand_animations=False)
-            image = tf.ensure_shape(image, [None, None, 3])
-            return square(image[None], size)[0]
-
-        spec = tf.TensorSpec([size, size, 3], tf.float32)
-        batch = tf.map_fn(one, image_bytes, fn_output_signature=spec)
-        return {"features": encoder(batch, training=False)}
-
-    shape = [None, None, None, 3]
-    return {
-        "serving_default": (features, tf.TensorSpec(shape, tf.uint8, "images")),
-        "serve_float": (features, tf.TensorSpec(shape, tf.float32, "images")),
-        "serve_image_bytes": (
-            from_bytes,
-            tf.TensorSpec([None], tf.string, "image_bytes"),
-        ),
-    }
-
-
-def _of_audio(encoder: keras.Model) -> dict[str, Endpoint]:
-    def features(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": encoder(amplitudes(x), training=False)}
-
-    return {
-        name: (features, tf.TensorSpec([None, None], dtype, "waveforms"))
-        for name, dtype in (("serving_default", tf.int16), ("serve_float", tf.float32))
-    }

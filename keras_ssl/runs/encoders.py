@@ -63,6 +63,21 @@ def load(
     return encoder, meta
 
 
+def projector(path: str | os.PathLike[str], precision: str | None = None) -> Any:
+    """The whole projector of a run with its weights.
+
+    Args:
+        path: A run directory with a checkpoint, or an exported SavedModel.
+        precision: As for `load`.
+
+    Returns:
+        The head; None where there is none of known width, or of an export.
+    """
+    found = run_dir.read_json(pathlib.Path(path) / run_dir.RUN).get("projector")
+    widths = found and found["config"].get("widths")
+    return load(path, precision, len(widths))[0].projector if widths else None
+
+
 def check_trained(path: str | os.PathLike[str], meta: dict[str, Any]) -> None:
     """Refuses an encoder that was never trained; one that was loaded it only names.
 
