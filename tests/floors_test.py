@@ -71,7 +71,10 @@ def broken(file, source):
     mine = pathlib.Path(file).parts[file.startswith("keras_ssl/")].removesuffix(".py")
     tree, found = ast.parse(source), []
     if mine == "__init__":
-        return ["the package imports its parts"] if list(imports(tree)) else []
+        # Who asks for the version alone waits for nothing; functions may import.
+        first = ast.Module([n for n in tree.body if not isinstance(n, ast.FunctionDef)])
+        parts = [n for n in imports(first) if n.split(".")[0] not in ("os", "typing")]
+        return ["the package imports its parts"] if parts else []
     for name in imports(tree):
         if begins(name, "keras_ssl") and upward(mine, file, name):
             found.append(f"imports {name}")

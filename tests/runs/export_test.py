@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_ssl
 from keras_ssl.core import run_dir
 from keras_ssl.export import formats, serving
 from keras_ssl.runs import encoders, export, launch
@@ -130,6 +132,24 @@ def test_versions_rise_and_the_config_has_all_models(run, served):
         "other",
         "shapes",
     ]
+
+
+@pytest.mark.slow
+def test_an_encoder_is_fine_tuned_by_keras_itself(run, served):
+    images = harness.images(16).numpy() / np.float32(255)
+    labels = np.arange(16) % 2
+    for path in (run, served / "shapes" / "1"):
+        encoder = keras_ssl.load_encoder(path)
+        before = [w.numpy() for w in encoder.trainable_weights]
+        model = keras.Sequential([encoder, keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(1e-2), loss)
+        losses = model.fit(images, labels, epochs=8, verbose=0).history["loss"]
+        assert losses[-1] < 0.8 * losses[0]
+        after = [w.numpy() for w in encoder.trainable_weights]
+        assert all((a != b).any() for a, b in zip(before, after, strict=True))
+    with pytest.raises(ValueError, match="neither a run"):
+        keras_ssl.load_encoder(served)
 
 
 @pytest.mark.slow
