@@ -31,7 +31,7 @@ def stretched(images: tf.Tensor, size: int) -> tf.Tensor:
     return tf.ensure_shape(images, [None, size, size, 3])
 
 
-def nearest(truth: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def nearest(truth: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
     """A mask or depth at another size, each pixel the nearest one's.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_ssl.data import tfds_labels
-from keras_ssl.data.truth import Truth
+from keras_ssl.data.truth import IGNORED, Truth
 
 # Options that say which feature holds it.
 FEATURES = ("mask", "instances", "depth", "boxes")
@@ -85,7 +85,9 @@ def _map(
             # What is not known is written in all these ways.
             return tf.where((x > 0) & tf.math.is_finite(x), x, 0.0)
         x = tf.cast(x, tf.int32)
-        return tf.cast(x > 0, tf.int32) if kind == "instances" else x
+        if kind == "instances":
+            return tf.cast(x > 0, tf.int32)
+        return tf.where(x < 0, IGNORED, x)
 
     if kind == "instances":
         return Truth("mask", read, INSTANCES)
