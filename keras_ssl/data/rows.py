@@ -31,5 +31,6 @@ def rows_of(whole: Source, chosen: np.ndarray, **changes: Any) -> Source:
         labels=labels,
         encoded=encoded and (lambda index: encoded(tf.gather(numbers, index))),
         where=where and (lambda index: where(int(chosen[index]))),
+        truth=whole.truth and whole.truth.at(numbers),
     )
     return dataclasses.replace(some, **changes)

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core import registry
-from keras_ssl.data import decode
+from keras_ssl.data import decode, truth
+from keras_ssl.data.truth import Truth
 from keras_ssl.data.unreadable import Unreadable
 
 
@@ -55,6 +56,7 @@ class Source:
         multi_label: Whether an image has any number of labels instead of one.
         max_pixels: Greatest number of pixels of an image file; one that claims more
             cannot be read.
+        truth: What is true of places of an image, where that was asked for.
     """
 
     name: str
@@ -70,9 +72,10 @@ class Source:
     kind: str = "image"
     multi_label: bool = False
     max_pixels: int = decode.MOST_PIXELS
+    truth: Truth | None = None
 
     def fingerprint(self) -> str:
-        """Short digest of name, size, labels and a few images."""
+        """Short digest of name, size, labels, and a few images with their truth."""
         total = hashlib.sha256(f"{self.name} {self.split} {self.count}".encode())
         index = np.unique(np.linspace(0, self.count - 1, 16, dtype=np.int64))
         if self.labels is not None:
@@ -83,6 +86,7 @@ class Source:
         for i in index:
             image = self.try_read(int(i))
             total.update(b"unreadable" if image is None else image.numpy().tobytes())
+            total.update(self.truth.digest(int(i)) if self.truth else b"")
         return total.hexdigest()[:16]
 
     def try_read(self, index: int) -> tf.Tensor | None:
@@ -125,6 +129,14 @@ class Source:
                 "or read another feature by label=FEATURE."
             )
         return self.labels, self.classes
+
+    def need_truth(self, what: str, kind: str) -> Truth:
+        """The `mask`, `depth` or `boxes` of the images, for `what`, who wants it.
+
+        Raises:
+            ValueError: If the set has none, or it was not asked for.
+        """
+        return truth.needed(self.truth, what, kind, self.name)
 
 
 def open_source(name: str, split: str = "train", data_dir: str | None = None) -> Source:

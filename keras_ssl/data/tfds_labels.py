@@ -48,7 +48,7 @@ class TfdsLabels:
             image shows the class, 0 where that does not count, else -1.
         """
         if not self.several:
-            return tf.cast(_at(row, self.path), tf.int64)
+            return tf.cast(at(row, self.path), tf.int64)
         shown = self._any(row, self.path)
         signs = tf.where(shown, 1, -1)
         if self.certain is not None:
@@ -57,7 +57,7 @@ class TfdsLabels:
 
     def _any(self, row: Mapping[str, Any], path: tuple[str, ...]) -> tf.Tensor:
         """Which classes a sequence holds: `(classes,)` booleans."""
-        found = tf.one_hot(_at(row, path), len(self.names), True, False, dtype=tf.bool)
+        found = tf.one_hot(at(row, path), len(self.names), True, False, dtype=tf.bool)
         return tf.reduce_any(found, axis=0)
 
 
@@ -104,6 +104,31 @@ def _classes(
     """Path and class label of a feature, and whether there may be several a row."""
     import tensorflow_datasets as tfds
 
+    hint = "label=FEATURE, or label=FEATURE/PART"
+    path, feature, several = walk(name, features, wanted, hint)
+    is_label = isinstance(feature, tfds.features.ClassLabel)
+    return path, feature if is_label else None, several
+
+
+def walk(
+    name: str, features: Any, wanted: str, hint: str
+) -> tuple[tuple[str, ...], Any, bool]:
+    """Follows the name of a feature, or a path such as `objects/label`.
+
+    Args:
+        name: What the set is called.
+        features: Its features.
+        wanted: The name or path.
+        hint: How to ask for another one, for the error.
+
+    Returns:
+        Its keys, the feature, and whether an example has a sequence of it.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    import tensorflow_datasets as tfds
+
     # A name may have a slash of its own, such as image/filename.
     path = (wanted,) if wanted in features else tuple(wanted.split("/"))
     several = False
@@ -114,16 +139,16 @@ def _classes(
         if key not in known:
             raise ValueError(
                 f"{name!r} has no feature {wanted!r}; it has {sorted(known)}. Say "
-                "which holds the classes: label=FEATURE, or label=FEATURE/PART."
+                f"which one to read: {hint}."
             )
         features = features[key]
     if isinstance(features, tfds.features.Sequence):
         features, several = features.feature, True
-    is_label = isinstance(features, tfds.features.ClassLabel)
-    return path, features if is_label else None, several
+    return path, features, several
 
 
-def _at(row: Any, path: tuple[str, ...]) -> Any:
+def at(row: Any, path: tuple[str, ...]) -> Any:
+    """What a decoded example has under the keys of a path."""
     for key in path:
         row = row[key]
     return row

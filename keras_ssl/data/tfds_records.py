@@ -1,6 +1,7 @@
 """Examples of a TFDS set that are read record by record, of a set of any size."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,23 +40,8 @@ def from_records(
     """
     import tensorflow_datasets as tfds  # Takes seconds: only who needs it pays.
 
-    parts = info.file_instructions
-    whole = records.find([part.filename for part in parts])
-    rows = [
-        np.flatnonzero(whole.file == number)[part.skip :][: _take(part)]
-        for number, part in enumerate(parts)
-    ]
-    found = whole.part(np.concatenate(rows))
-    if len(found) != info.num_examples:
-        raise ValueError(
-            f"Split {split!r} of {name!r} should have {info.num_examples} records, its "
-            f"files have {len(found)}. Prepare it again."
-        )
-    read = found.reader()
-
-    def row(index: tf.Tensor, *keys: str, **decoders: Any) -> Any:
-        some = tfds.features.FeaturesDict({key: features[key] for key in keys})
-        return some.deserialize_example(read(index), decoders=decoders)
+    found = located(name, split, info)
+    row = rows_of(found, features)
 
     def encoded(index: tf.Tensor) -> tf.Tensor:
         return row(index, key, **{key: tfds.decode.SkipDecoding()})[key]
@@ -79,6 +65,50 @@ def from_records(
             kind="audio",
         )
     return dataclasses.replace(source, **labels)
+
+
+def located(name: str, split: str, info: Any) -> records.Records:
+    """Where the records of a split are, in the order of its examples.
+
+    Args:
+        name: What the source is called.
+        split: What its split is called.
+        info: The split, as TFDS describes it.
+
+    Raises:
+        ValueError: If its files have not the records that they should.
+    """
+    parts = info.file_instructions
+    whole = records.find([part.filename for part in parts])
+    rows = [
+        np.flatnonzero(whole.file == number)[part.skip :][: _take(part)]
+        for number, part in enumerate(parts)
+    ]
+    found = whole.part(np.concatenate(rows))
+    if len(found) != info.num_examples:
+        raise ValueError(
+            f"Split {split!r} of {name!r} should have {info.num_examples} records, its "
+            f"files have {len(found)}. Prepare it again."
+        )
+    return found
+
+
+def rows_of(found: records.Records, features: Any) -> Callable[..., Any]:
+    """What maps a scalar index and names of features to these, by name.
+
+    Args:
+        found: The records.
+        features: The set's features.
+    """
+    import tensorflow_datasets as tfds
+
+    read = found.reader()
+
+    def row(index: tf.Tensor, *keys: str, **decoders: Any) -> Any:
+        some = tfds.features.FeaturesDict({key: features[key] for key in keys})
+        return some.deserialize_example(read(index), decoders=decoders)
+
+    return row
 
 
 def _int16(waveform: tf.Tensor) -> tf.Tensor:

@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.registry import register
-from keras_ssl.data import tfds_labels
+from keras_ssl.data import tfds_labels, tfds_records, tfds_truth
 from keras_ssl.data.prepare import prepare
 from keras_ssl.data.sources import Source, from_files
 from keras_ssl.data.tfds_labels import TfdsLabels
 from keras_ssl.data.tfds_records import from_records
+from keras_ssl.data.truth import Truth
 
-_OPTIONS = ("image", "audio", "label", "certain")
+_OPTIONS = ("image", "audio", "label", "certain", *tfds_truth.OPTIONS)
 
 # Decoded images beyond this stay in their files.
 _DECODED_LIMIT = 4 << 30
@@ -37,7 +38,12 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> Source:
             `label` by default. Such as `fsdd?audio=audio&label=speaker`. A sequence of
             classes makes a set of several labels an image: `bccd?label=objects/label`.
             Of these `certain=FEATURE` has those that are beyond doubt; others count
-            neither way: `voc/2007?label=labels&certain=labels_no_difficult`.
+            neither way: `voc/2007?label=labels&certain=labels_no_difficult`. What is
+            true of places (see `data.truth`) is asked for by one of `mask=FEATURE` (a
+            class at each pixel), `instances=FEATURE` (the number of an object at each,
+            0 the background; objects are one class), `depth=FEATURE`, and
+            `boxes=FEATURE` with `box_label=FEATURE`, such as
+            `bccd?boxes=objects/bbox&box_label=objects/label`.
         split: A split or a part of one, as TFDS writes it: `train[:10%]`.
         data_dir: Where TFDS keeps data.
 
@@ -91,8 +97,9 @@ def _options(name: str) -> tuple[str, dict[str, str]]:
     bad = any(key not in _OPTIONS or not value for key, _, value in pairs)
     if bad or {"image", "audio"} <= options.keys():
         raise ValueError(
-            "tfds: knows the options image=FEATURE or audio=FEATURE, "
-            f"label=FEATURE and certain=FEATURE; got {text!r}."
+            "tfds: knows the options image=FEATURE or audio=FEATURE, label=FEATURE, "
+            "certain=FEATURE and one of mask=, instances=, depth= and boxes=FEATURE, "
+            f"the last one with box_label=FEATURE; got {text!r}."
         )
     return name, options
 
@@ -128,11 +135,13 @@ def from_builder(
     key, label = _chosen(name, features, options or {})
     if not info.num_examples:
         raise ValueError(f"Split {split!r} of {name!r} is empty.")
+    truth = _truth(name, split, builder, info, options or {})
     shape = features[key].shape
     static = None not in shape and np.prod(shape) * info.num_examples < _DECODED_LIMIT
     kept_as = builder.info.file_format.value
     if (audio or not static) and kept_as == "tfrecord":
-        return from_records(name, split, info, features, key, label, audio)
+        made = from_records(name, split, info, features, key, label, audio)
+        return dataclasses.replace(made, truth=truth)
     if audio:
         raise ValueError(
             f"{name!r} is kept in {kept_as} files; recordings are read from tfrecord "
@@ -169,7 +178,24 @@ def from_builder(
         made = Source(name, split, count, shape, images, labels, classes)
     else:
         made = from_files(name, split, count, images, labels, classes)
-    return dataclasses.replace(made, multi_label=several)
+    return dataclasses.replace(made, multi_label=several, truth=truth)
+
+
+def _truth(
+    name: str, split: str, builder: Any, info: Any, options: Mapping[str, str]
+) -> Truth | None:
+    """What is true of the images, read from their records one by one."""
+    features, kept_as = builder.info.features, builder.info.file_format.value
+
+    def rows() -> Any:
+        if kept_as != "tfrecord":
+            raise ValueError(
+                f"{name!r} is kept in {kept_as} files; masks, depth and boxes are read "
+                "from tfrecord files only. Prepare it with file_format='tfrecord'."
+            )
+        return tfds_records.rows_of(tfds_records.located(name, split, info), features)
+
+    return tfds_truth.find(name, features, options, rows)
 
 
 def _chosen(

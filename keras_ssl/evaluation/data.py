@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_ssl.data import overlap, pipeline, sources
 from keras_ssl.data.rows import rows_of
 from keras_ssl.data.short_side import short_side
+from keras_ssl.data.truth import check_same
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -35,7 +36,7 @@ class Features(NamedTuple):
 
 @dataclasses.dataclass
 class EvaluationData:
-    """A labelled train and test split.
+    """A train and test split with labels, or with what is true of places.
 
     Args:
         train: What probes learn from.
@@ -50,7 +51,7 @@ class EvaluationData:
             middle is cut out, as in papers on transfer; see `data.short_side`.
 
     Raises:
-        ValueError: If a split has no labels or the classes differ.
+        ValueError: If a split has neither labels nor a truth, or the classes differ.
     """
 
     train: sources.Source
@@ -65,8 +66,10 @@ class EvaluationData:
 
     def __post_init__(self) -> None:
         for source in self._sources():
-            source.need_labels("An evaluation", several=True)
+            if source.truth is None:
+                source.need_labels("An evaluation", several=True)
             sources.check_classes(self.train, source)
+            check_same(self.train.truth, source.truth)
         for one, other in itertools.combinations(self._sources(), 2):
             overlap.check_apart(one, other)
         self._check_several_classes()
@@ -133,9 +136,10 @@ class EvaluationData:
     def _check_several_classes(self) -> None:
         """Raises a ValueError if all test images are of one class."""
         asked = pipeline.subset(self.test.count, self.test_limit)
-        labels, classes = self.test.need_labels("An evaluation", several=True)
-        if self.test.multi_label or len(asked) < 2:
+        # Whoever asks for a truth is not after the labels.
+        if self.test.truth or self.test.multi_label or len(asked) < 2:
             return
+        labels, classes = self.test.need_labels("An evaluation", several=True)
         # Labels in files are read one by one, so a few first: mostly they differ. At
         # no regular distance: so may the classes be.
         few = np.random.default_rng(0).choice(asked, min(16, len(asked)), replace=False)
@@ -191,6 +195,13 @@ class EvaluationData:
             ValueError: If too many cannot be read.
         """
         labels, _ = source.need_labels("An evaluation", several=True)
+        features, index = self.encoded(encode, source, limit)
+        return features, labels[index], index
+
+    def encoded(
+        self, encode: Encode, source: sources.Source, limit: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `split`, without labels, of which there may be none."""
         shown = short_side if self.short_side else None
         batches = pipeline.numbered_batches(
             source, self.size, self.batch_size, limit, shown=shown
@@ -200,7 +211,7 @@ class EvaluationData:
             (index, np.asarray(encode(images), np.float32)) for index, images in batches
         ]
         index, features = map(np.concatenate, zip(*found, strict=True))
-        return features, labels[index], index
+        return features, index
 
 
 _PREPROCESSING = {

@@ -15,8 +15,9 @@ from keras_ssl.core import checks
 from keras_ssl.core.registry import name_of, register
 from keras_ssl.data import pipeline
 from keras_ssl.data.sources import Source
-from keras_ssl.evaluation.data import Encode, EvaluationData, Features, need_model
+from keras_ssl.evaluation.data import Encode, EvaluationData, Features
 from keras_ssl.evaluation.linear import LinearProbe
+from keras_ssl.evaluation.maps import with_maps
 
 _POOLINGS = ("average", "max", "resize")
 
@@ -108,13 +109,7 @@ class Layers:
         self, encode: Encode, kind: str
     ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """A compiled function of a batch: pooled, flat maps of every layer."""
-        model = need_model(encode, "A probe of every layer")
-        if kind != "image" or not hasattr(model, "maps"):
-            raise ValueError(
-                "A probe of every layer needs an encoder with maps, as ResNet, ViT and "
-                f"AlexNet have them; {model.name} has none, as encoders of recordings. "
-                "Score its features with --evaluation=linear."
-            )
+        model = with_maps(encode, "A probe of every layer", kind)
 
         @tf.function(autograph=False, reduce_retracing=True)
         def read(images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -23,7 +23,8 @@ class Evaluation(Protocol):
     Class attributes:
         score: Name of the number that stands for the result, the higher the better.
 
-    One that also takes several labels an image says so by `several = True`.
+    One that also takes several labels an image says so by `several = True`; one that
+    needs no labels but what is true of places by `truth`: `mask`, `depth` or `boxes`.
     """
 
     score: ClassVar[str]
@@ -80,8 +81,9 @@ def described(evaluation: Any, data: EvaluationData) -> tuple[str, dict[str, Any
     """
     name = registry.name_of(evaluation)
     protocol = {
-        **evaluation.protocol(),
         **data.protocol(),
+        # Last, as it may show images in another way.
+        **evaluation.protocol(),
         "precision": keras.config.dtype_policy().name,
     }
     return name, protocol, fingerprint(name, protocol)
@@ -95,11 +97,15 @@ def check(evaluation: Any, data: EvaluationData) -> None:
         data: What it is to be scored on.
 
     Raises:
-        ValueError: If images have several labels and it takes one each.
+        ValueError: If images have several labels and it takes one each, or it needs
+            a truth that they have not.
     """
-    several = getattr(evaluation, "several", False)
+    several, truth = (getattr(evaluation, x, None) for x in ("several", "truth"))
     for source in (data.train, data.test):
-        source.need_labels(registry.name_of(evaluation), several)
+        if truth is not None:
+            source.need_truth(registry.name_of(evaluation), truth)
+        else:
+            source.need_labels(registry.name_of(evaluation), bool(several))
 
 
 def fingerprint(evaluation: str, protocol: Mapping[str, Any]) -> str:
@@ -150,7 +156,12 @@ def _is_data(evaluation: Any) -> bool:
 
 def _health(encode: Encode, data: EvaluationData) -> dict[str, float]:
     """Signs of collapse of an encoder, from at most 2,000 test images."""
-    sample = data.features(encode, several=True).test[:2000]
+    if data.test.truth is None:
+        sample = data.features(encode, several=True).test[:2000]
+    else:
+        # Nothing else needs the features.
+        limit = min(2000, data.test_limit or data.test.count)
+        sample, _ = data.encoded(encode, data.test, limit)
     return rounded(
         {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
     )
