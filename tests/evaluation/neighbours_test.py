@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_ssl.evaluation import neighbours
+from keras_ssl.evaluation import bounds, neighbours
 from keras_ssl.evaluation.neighbours import nearest
 
 
@@ -39,8 +39,33 @@ def test_they_are_the_nearest(distance, d, decay):
     assert len(np.unique(got.indices[0])) == k
 
 
-def test_bounds_spare_work_only_where_they_hold(monkeypatch):
-    """Of features that fall off few rows are compared in full; of noise all."""
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize("distance", neighbours.DISTANCES)
+@pytest.mark.parametrize(("decay", "width"), [(1.0, 256), (0.0, None)])
+def test_bounds_hold_and_tell(monkeypatch, half, distance, decay, width):
+    """None is below what it bounds; few are above the tenth of the nearest."""
+    monkeypatch.setattr(bounds, "half_is_faster", lambda: half)
+    x = rows(1300, 600, decay)
+    x[:300] *= 3
+    train, test = x[:1200], x[1200:]
+    search = neighbours._Search(train, distance, 100, 10)
+    scale = search._scale(test)
+    basis = width and bounds.basis(train, search.scale, search.mean, width)
+    got, lengths, unit = search._bounds(basis).of(test, scale)
+    got = unit * got.numpy().astype(np.float64)
+    assert np.isneginf(got[:, 1200:]).all()
+    every = similarities(train, test, distance)
+    centred = (test * scale[:, None] - search.mean).astype(np.float64)
+    np.testing.assert_allclose(lengths, np.linalg.norm(centred, axis=1), rtol=1e-5)
+    squares = (centred**2).sum(1)[:, None] / 2
+    true = squares - every**2 / 2 if distance == "euclidean" else every - 1 + squares
+    assert (got[:, :1200] >= true).all()
+    tenth = np.sort(true, axis=1)[:, -10, None]
+    assert ((got[:, :1200] >= tenth).sum(axis=1)).mean() < 30
+
+
+def test_few_rows_are_compared_in_full(monkeypatch):
+    """Of features that fall off nor of noise; of copies all."""
     asked, in_full = [], neighbours._Search._in_full
 
     def count(self, test, *rest):
@@ -48,11 +73,26 @@ def test_bounds_spare_work_only_where_they_hold(monkeypatch):
         return in_full(self, test, *rest)
 
     monkeypatch.setattr(neighbours._Search, "_in_full", count)
-    for decay, least, most in ((1.0, 0, 20), (0.0, 190, 200)):
+    for decay in (1.0, 0.0):
         x = rows(2200, 600, decay)
         nearest(x[:2000], x[2000:], 10)
-        assert least <= sum(asked) <= most
+        assert sum(asked) <= 20
         asked.clear()
+    got = nearest(np.repeat(x[:2], 1000, axis=0), x[:2], 10)
+    assert sum(asked) == 2
+    want = [list(range(10)), list(range(1000, 1010))]
+    assert got.indices.tolist() == want
+
+
+def test_features_like_noise_need_no_basis():
+    for decay, needed in ((1.0, True), (0.0, False)):
+        x = rows(2500, 600, decay)
+        ones, mean = np.ones(2500, np.float32), x.mean(0)
+        found = bounds.basis(x, ones, mean, 256)
+        assert (found is not None) == needed
+    x = rows(2500, 600, 1.0)
+    found = bounds.basis(x, ones, mean, 256).numpy()
+    np.testing.assert_allclose(found.T @ found, np.eye(256), atol=1e-5)
 
 
 @pytest.mark.parametrize("distance", neighbours.DISTANCES)
