@@ -51,7 +51,7 @@ def beit(
     if prefix is None:
         prefix = base.find_prefix(arrays, names.MARKER)
     known = {name[len(prefix) :] for name in arrays if name.startswith(prefix)}
-    ignore = (*_BUFFERS, *names.HEADS)
+    ignore: tuple[str, ...] = (*_BUFFERS, *names.HEADS)
     if isinstance(model, BEiT):
         if not model.built:
             model.build(None)

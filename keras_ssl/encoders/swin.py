@@ -17,6 +17,11 @@ from keras_ssl.layers.patch_merging import PatchMerging
 from keras_ssl.layers.patch_stem import PatchProjection
 from keras_ssl.layers.swin_block import SwinBlock
 
+_OPTIONS = (
+    *("patch_size", "width", "depths", "heads", "window", "mlp_ratio", "positions"),
+    *("image_size", "qkv_bias", "patch_norm", "drop_path", "init", "epsilon"),
+)
+
 
 @register("encoder")
 @keras.saving.register_keras_serializable("keras_ssl")
@@ -259,7 +264,4 @@ class Swin(Encoder):
         return tf.reduce_mean(tf.cast(last, tf.float32), axis=[1, 2])
 
     def get_config(self) -> dict[str, Any]:
-        names = ("patch_size", "width", "depths", "heads", "window", "mlp_ratio")
-        names += ("positions", "image_size", "qkv_bias", "patch_norm", "drop_path")
-        names += ("init", "epsilon")
-        return {**super().get_config(), **{n: getattr(self, n) for n in names}}
+        return {**super().get_config(), **{n: getattr(self, n) for n in _OPTIONS}}

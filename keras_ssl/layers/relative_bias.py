@@ -38,7 +38,7 @@ class RelativeBias(keras.layers.Layer):
         super().__init__(**{"name": "relative_bias", **kwargs})
         if heads < 1:
             raise ValueError(f"heads must be at least 1, got {heads}.")
-        self.heads, self.window = heads, tuple(window)
+        self.heads, self.window = heads, (window[0], window[1])
         self.class_token, self.spread = class_token, spread
         self._count = int(ops.relative_position_index(window, class_token).max()) + 1
 
@@ -65,12 +65,12 @@ class RelativeBias(keras.layers.Layer):
         """
         if not self.built:
             self.build()
-        window = window or self.window
+        asked = self.window if window is None else window
         table = tf.convert_to_tensor(self.table)
         table = ops.resize_relative_positions(
-            table, self.window, window, self.class_token
+            table, self.window, asked, self.class_token
         )
-        index = ops.relative_position_index(window, self.class_token)
+        index = ops.relative_position_index(asked, self.class_token)
         # Along the last axis: along the first the gradient would be sparse.
         return tf.gather(tf.transpose(table), index, axis=1)[None]
 

@@ -1,6 +1,3 @@
-import json
-import pathlib
-
 import keras
 import numpy as np
 import pytest
@@ -10,19 +7,10 @@ from keras_ssl import converters, ops
 from keras_ssl.encoders.beit import BEiT
 from keras_ssl.encoders.vit import ViT
 from keras_ssl.heads.mlp import MLP
+from tests.converters.reference import PLAIN, assert_golden, assert_refused, case
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 TABLE = "relative_position_bias_table"
 SHARED = f"rel_pos_bias.{TABLE}"
-
-
-def case(name):
-    """Specification, arrays and state dict of a reference."""
-    spec = json.loads((GOLDEN / f"{name}.json").read_text())
-    with np.load(GOLDEN / f"{name}.npz") as data:
-        arrays = dict(data)
-    state = {k.removeprefix("sd/"): v for k, v in arrays.items() if k.startswith("sd/")}
-    return spec, arrays, state
 
 
 def encoder(config, **options):
@@ -40,8 +28,7 @@ def encoder(config, **options):
             "image_size": config["img_size"],
             "layer_scale": 0.1 if config["layer_scale"] else None,
             "epsilon": config["layer_norm_eps"],
-            "mean": (0, 0, 0),
-            "std": (1, 1, 1),
+            **PLAIN,
             **options,
         }
     )
@@ -69,16 +56,6 @@ def masked(**options):
     model = Masked(spec["config"], **options)
     model(tf.constant(arrays["images"]), tf.constant(arrays["mask"]))
     return model
-
-
-def assert_golden(spec, arrays, got):
-    assert set(got) == set(spec["returns"])
-    for name, value in got.items():
-        want = arrays[f"out_{name}"]
-        assert tuple(value.shape) == want.shape
-        np.testing.assert_allclose(
-            value, want, spec["rtol"], spec["atol"], err_msg=name
-        )
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -164,13 +141,7 @@ def test_another_image_size_is_interpolated():
 def test_what_does_not_fit_is_refused_and_nothing_is_assigned(change, words):
     spec, _, state = case("encoder_beit")
     model = encoder(spec["config"])
-    model.build(None)
-    before = model.get_weights()
-    state = {k: v for k, v in (state | change).items() if v is not None}
-    with pytest.raises(ValueError, match=words):
-        converters.beit(state, model)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    assert_refused(converters.beit, state | change, model, words)
 
 
 def test_other_models_and_biases_are_refused():
