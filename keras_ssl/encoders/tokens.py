@@ -1,7 +1,7 @@
 """Images as tokens with positions: what comes before a transformer's blocks."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -16,10 +16,34 @@ FIXED_POSITIONS: dict[str, Callable[..., tf.Tensor]] = {
     "moco_v3": ops.moco_v3_position_embedding,
 }
 POSITIONS = ("learned", *FIXED_POSITIONS)
+NO_POSITIONS = "none"
 STEMS: dict[str, type[keras.layers.Layer]] = {
     "linear": PatchProjection,
     "conv": ConvStem,
 }
+
+
+def patch_grid(name: str, size: int, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of patches of `size` pixels in an image.
+
+    Raises:
+        ValueError: If the sides are unknown or no multiples of the patch size.
+    """
+    if not height or not width or height % size or width % size:
+        raise ValueError(
+            f"{name} has patches of {size} px: it needs images whose sides "
+            f"are known and multiples of it; got {height} x {width}."
+        )
+    return height // size, width // size
+
+
+def with_hidden(
+    tokens: tf.Tensor, mask: tf.Tensor | None, mask_token: tf.Tensor | None
+) -> tf.Tensor:
+    """Tokens `(n, l, d)`, with `mask_token` `(d,)` where `mask` `(n, l)` is 1."""
+    if mask is None:
+        return tokens
+    return tf.where(mask[..., None] > 0, tf.cast(mask_token, tokens.dtype), tokens)
 
 
 class TokenEncoder(Encoder):
@@ -29,6 +53,11 @@ class TokenEncoder(Encoder):
     another grid than the one they were made for are interpolated bicubically from
     it: learned ones as in facebookresearch/dino, fixed ones as in
     facebookresearch/mae util/pos_embed.py.
+
+    Class attributes:
+        position_kinds: What `positions` may be; `none` is one where the blocks tell
+            places apart.
+        learned_offset: That of `ops.interpolate_positions` for learned positions.
 
     Args:
         patch_size: Side of a patch in pixels.
@@ -44,6 +73,9 @@ class TokenEncoder(Encoder):
         ValueError: If an argument is unknown or out of range.
     """
 
+    position_kinds: ClassVar[tuple[str, ...]] = POSITIONS
+    learned_offset: ClassVar[float] = 0.1
+
     def __init__(
         self,
         patch_size: int,
@@ -56,7 +88,7 @@ class TokenEncoder(Encoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.one_of(POSITIONS, positions=positions)
+        checks.one_of(self.position_kinds, positions=positions)
         checks.one_of(STEMS, stem=stem)
         if patch_size < 1:
             raise ValueError(f"patch_size must be at least 1, got {patch_size}.")
@@ -94,14 +126,16 @@ class TokenEncoder(Encoder):
             shape=(1, 1, self.width),
             initializer=keras.initializers.RandomNormal(stddev=spread),
         )
-        self.position_table = self.add_weight(
-            name="positions",
-            shape=(1, 1 + grid[0] * grid[1], self.width),
-            initializer=(
-                keras.initializers.RandomNormal(stddev=0.02) if learned else table
-            ),
-            trainable=learned,
-        )
+        self.position_table = None
+        if self.positions != NO_POSITIONS:
+            self.position_table = self.add_weight(
+                name="positions",
+                shape=(1, 1 + grid[0] * grid[1], self.width),
+                initializer=(
+                    keras.initializers.RandomNormal(stddev=0.02) if learned else table
+                ),
+                trainable=learned,
+            )
         self.patches.build((None, None, None, 3))
         if self.freeze_patches:
             self.patches.trainable = False
@@ -112,13 +146,7 @@ class TokenEncoder(Encoder):
         Raises:
             ValueError: If the sides are unknown or no multiples of the patch size.
         """
-        size = self.patch_size
-        if not height or not width or height % size or width % size:
-            raise ValueError(
-                f"{self.name} has patches of {size} px: it needs images whose sides "
-                f"are known and multiples of it; got {height} x {width}."
-            )
-        return height // size, width // size
+        return patch_grid(self.name, self.patch_size, height, width)
 
     def positions_for(self, height: int, width: int) -> tf.Tensor:
         """Position embeddings of an image's tokens, that of the class token first.
@@ -129,13 +157,18 @@ class TokenEncoder(Encoder):
 
         Returns:
             `(1, 1 + patches, width)` float32.
+
+        Raises:
+            ValueError: If there are none.
         """
         self._make_variables()
+        if self.position_table is None:
+            raise ValueError(f"{self.name} has no positions: they are 'none'.")
         return ops.interpolate_positions(
             tf.cast(self.position_table.value, tf.float32),
             self.grid(self.image_size, self.image_size),
             self.grid(height, width),
-            offset=0.1 if self.positions == "learned" else 0.0,
+            offset=self.learned_offset if self.positions == "learned" else 0.0,
         )
 
     def embed(
@@ -157,18 +190,21 @@ class TokenEncoder(Encoder):
         Returns:
             `(n, patches, width)` in the compute dtype, row by row.
         """
+        self._make_variables()
         x = self.normalize(images)
+        self.grid(*images.shape[1:3])
+        tokens = with_hidden(self.patches(x, training=training), mask, mask_token)
+        if self.position_table is None:
+            return tokens
         positions = self.positions_for(*images.shape[1:3])[:, 1:]
-        tokens = self.patches(x, training=training)
-        if mask is not None:
-            token = tf.cast(mask_token, tokens.dtype)
-            tokens = tf.where(mask[..., None] > 0, token, tokens)
         return tokens + tf.cast(positions, tokens.dtype)
 
     def with_class_token(self, tokens: tf.Tensor) -> tf.Tensor:
         """Puts the class token, at its own position, before `(n, l, width)` tokens."""
         self._make_variables()
-        token = self.class_token.value + self.position_table.value[:, :1]
+        token = self.class_token.value
+        if self.position_table is not None:
+            token = token + self.position_table.value[:, :1]
         token = tf.tile(tf.cast(token, tokens.dtype), [tf.shape(tokens)[0], 1, 1])
         return tf.concat([token, tokens], axis=1)
 

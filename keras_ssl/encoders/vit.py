@@ -4,24 +4,22 @@ As self-supervised methods use it: DINO (https://arxiv.org/abs/2104.14294), MAE
 (https://arxiv.org/abs/2111.06377), MoCo v3 (https://arxiv.org/abs/2104.02057).
 """
 
+import functools
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_ssl import ops
-from keras_ssl.core import checks, randomness
+from keras_ssl.core import randomness
 from keras_ssl.core.registry import register
-from keras_ssl.encoders.tokens import TokenEncoder
-from keras_ssl.layers.layer_norm import LayerNorm
+from keras_ssl.encoders.block_encoder import BlockEncoder
 from keras_ssl.layers.transformer import TransformerBlock
-
-POOLING = ("class", "mean")
 
 
 @register("encoder")
 @keras.saving.register_keras_serializable("keras_ssl")
-class ViT(TokenEncoder):
+class ViT(BlockEncoder):
     """Vision transformer with a class token and a norm at its end.
 
     Sizes of the papers, as `(width, depth, heads)`: tiny `(192, 12, 3)`, small
@@ -76,45 +74,24 @@ class ViT(TokenEncoder):
         stem: str = "linear",
         **kwargs: Any,
     ) -> None:
-        checks.one_of(POOLING, pooling=pooling)
-        if depth < 1 or heads < 1 or width < 1 or width % heads:
-            raise ValueError(
-                "A ViT needs at least one block and a width that its heads share "
-                f"equally; received width={width}, depth={depth}, heads={heads}."
-            )
         super().__init__(
-            patch_size,
-            width,
-            positions,
-            image_size,
-            init,
-            freeze_patches,
-            stem,
+            depth=depth,
+            heads=heads,
+            pooling=pooling,
+            drop_path=drop_path,
+            block=functools.partial(
+                TransformerBlock, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, init=init
+            ),
+            patch_size=patch_size,
+            width=width,
+            positions=positions,
+            image_size=image_size,
+            init=init,
+            freeze_patches=freeze_patches,
+            stem=stem,
             **{"name": "vit", **kwargs},
         )
-        self.depth, self.heads, self.mlp_ratio = depth, heads, mlp_ratio
-        self.pooling, self.qkv_bias, self.drop_path = pooling, qkv_bias, drop_path
-        self.blocks = [
-            TransformerBlock(
-                heads,
-                mlp_ratio,
-                qkv_bias,
-                drop_path=drop_path * i / max(1, depth - 1),
-                index=i,
-                init=init,
-                name=f"block{i + 1}",
-                dtype=self.dtype_policy,
-            )
-            for i in range(depth)
-        ]
-        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
-
-    def build(self, input_shape: Any = None) -> None:
-        super().build(input_shape)
-        tokens = (None, None, self.width)
-        for block in self.blocks:
-            block.build(tokens)
-        self.norm.build(tokens)
+        self.mlp_ratio, self.qkv_bias = mlp_ratio, qkv_bias
 
     def encode(
         self,
@@ -132,20 +109,8 @@ class ViT(TokenEncoder):
         Returns:
             `(n, 1 + l, width)` in the compute dtype, class token first.
         """
-        x = self.with_class_token(tokens)
-        for block in self.blocks:
-            x = block(x, training=training, seeds=seeds)
+        x = self.run_blocks(self.with_class_token(tokens), training, seeds)[-1]
         return self.norm(x, training=training)
-
-    def tokens(
-        self,
-        images: tf.Tensor,
-        training: bool = False,
-        seeds: tf.Tensor | None = None,
-        **hidden: Any,
-    ) -> tf.Tensor:
-        """`encode` of what `embed` makes of images, given `mask` and `mask_token`."""
-        return self.encode(self.embed(images, training, **hidden), training, seeds)
 
     def visible_tokens(
         self,
@@ -172,60 +137,11 @@ class ViT(TokenEncoder):
         kept = tf.gather(tokens, keep, axis=1, batch_dims=1)
         return self.encode(kept, training, seeds), mask, restore
 
-    def call(
-        self,
-        images: tf.Tensor,
-        training: bool = False,
-        seeds: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        tokens = tf.cast(self.tokens(images, training, seeds), tf.float32)
-        if self.pooling == "class":
-            return tokens[:, 0]
-        return tf.reduce_mean(tokens[:, 1:], axis=1)
-
-    def maps(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """Patch tokens after each block, in order; the last one after the norm.
-
-        `{"block1": (n, rows, columns, width), ...}`.
-        """
-        shape = [-1, *self.grid(*images.shape[1:3]), self.width]
-        x = self.with_class_token(self.embed(images))
-        found = {}
-        for block in self.blocks:
-            x = block(x, training=training)
-            last = block is self.blocks[-1]
-            patches = (self.norm(x) if last else x)[:, 1:]
-            found[block.name] = tf.reshape(patches, shape)
-        return found
-
-    def attention(self, images: tf.Tensor) -> tf.Tensor:
-        """How much each token takes of each in the last block, in inference.
-
-        Args:
-            images: `(n, h, w, 3)` in [0, 1].
-
-        Returns:
-            `(n, heads, 1 + patches, 1 + patches)` float32, class token first; rows
-            add up to 1.
-        """
-        x = self.with_class_token(self.embed(images))
-        for block in self.blocks[:-1]:
-            x = block(x)
-        return self.blocks[-1].attention_probabilities(x)
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "patch_size": self.patch_size,
-            "width": self.width,
-            "depth": self.depth,
-            "heads": self.heads,
             "mlp_ratio": self.mlp_ratio,
-            "positions": self.positions,
-            "pooling": self.pooling,
-            "image_size": self.image_size,
             "qkv_bias": self.qkv_bias,
-            "drop_path": self.drop_path,
             "init": self.init,
             "freeze_patches": self.freeze_patches,
             "stem": self.stem,

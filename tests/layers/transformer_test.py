@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_ssl.core import distribute
 from keras_ssl.layers.attention import Attention
+from keras_ssl.layers.biased_block import BiasedBlock
 from keras_ssl.layers.drop_path import drop_path
 from keras_ssl.layers.gelu import gelu
 from keras_ssl.layers.initializers import kernel_initializer
@@ -77,11 +78,14 @@ def test_gelu_is_that_of_tensorflow_and_so_is_its_slope(dtype, training):
     close(tape.gradient(twice, wide), 2 * slope, 1e-5, 1e-6)
 
 
-def by_hand(layer, x):
+def by_hand(layer, x, bias=None):
     """Attention in numpy, head by head."""
     x, width = x.numpy().astype(np.float64), x.shape[-1]
     qkv = x @ layer.qkv.kernel.numpy()
-    if layer.qkv_bias:
+    if layer.qkv_bias == "query_value":
+        qkv[..., :width] += layer.query_bias.numpy()
+        qkv[..., 2 * width :] += layer.value_bias.numpy()
+    elif layer.qkv_bias:
         qkv = qkv + layer.qkv.bias.numpy()
     parts, weights, each = [], [], width // layer.heads
     for head in range(layer.heads):
@@ -89,6 +93,8 @@ def by_hand(layer, x):
             qkv[..., part * width + head * each :][..., :each] for part in range(3)
         )
         scores = q @ k.transpose(0, 2, 1) / np.sqrt(each)
+        if bias is not None:
+            scores += np.tile(bias[:, head], (len(x) // len(bias), 1, 1))
         share = np.exp(scores - scores.max(-1, keepdims=True))
         share /= share.sum(-1, keepdims=True)
         weights.append(share)
@@ -98,13 +104,38 @@ def by_hand(layer, x):
 
 
 @pytest.mark.parametrize("heads", [1, 3, 12])
-@pytest.mark.parametrize("qkv_bias", [True, False])
+@pytest.mark.parametrize("qkv_bias", [True, False, "query_value"])
 def test_attention(heads, qkv_bias):
     layer, x = randomised(Attention(heads, qkv_bias)), tokens()
     out, weights = by_hand(layer, x)
     close(layer(x), out, 1e-4, 1e-4)
     close(layer.probabilities(x), weights, 1e-4, 1e-5)
-    assert len(layer.trainable_variables) == 3 + qkv_bias
+    names = {"query_bias", "value_bias"} & {v.name for v in layer.trainable_variables}
+    assert bool(names) == (qkv_bias == "query_value")
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_rows_get_biases_in_turn(groups):
+    layer, x = randomised(Attention(3)), tokens(6)
+    bias = np.random.default_rng(3).normal(size=(groups, 3, 5, 5)).astype("f4")
+    out, weights = by_hand(layer, x, bias)
+    close(layer(x, bias=tf.constant(bias)), out, 1e-4, 1e-4)
+    close(layer.probabilities(x, tf.constant(bias)), weights, 1e-4, 1e-5)
+
+
+def test_biases_stay_float32():
+    block = randomised(TransformerBlock(3, dtype="mixed_bfloat16"))
+    x = tf.cast(tokens(), tf.bfloat16)
+    # The greatest by far is followed by one that bfloat16 cannot tell from it.
+    bias = tf.constant([[300.0, 300.5, 0, 0, 0]] * 5)[None, None]
+    got = block.attention_probabilities(x, bias)[..., :2]
+    flat = block.attention_probabilities(x, tf.minimum(bias, 300.0))[..., :2]
+    ratio = (got[..., 1] / got[..., 0]) / (flat[..., 1] / flat[..., 0])
+    close(ratio, np.exp(0.5), 1e-2)
+    seen = []
+    block.mix = lambda x, bias: seen.append(bias.dtype) or x
+    block(x, bias=bias)
+    assert seen == [tf.float32]
 
 
 def test_probabilities_are_float32():
@@ -127,13 +158,33 @@ def test_the_block_norms_before_and_adds():
     )
 
 
+def test_learned_factors_scale_the_branches():
+    plain, scaled = (randomised(TransformerBlock(3, layer_scale=s)) for s in (None, 2))
+    names = {v.name for v in scaled.trainable_variables}
+    assert {"scale1", "scale2"} <= names
+    layer = TransformerBlock(3, layer_scale=2.0)
+    layer.build((None, None, 12))
+    assert all(np.all(scale == 2.0) for scale in layer.scales)
+    x, scales = tokens(), (scaled.scales[0].numpy(), scaled.scales[1].numpy())
+    y = x + scales[0] * scaled.attention(scaled.norm1(x))
+    inner = tf.nn.gelu(scaled.dense1(scaled.norm2(y)), approximate=False)
+    close(scaled(x), y + scales[1] * scaled.dense2(inner), 1e-5, 1e-5)
+    assert not hasattr(plain, "scales")
+
+
 def test_no_example_looks_at_another():
     block, x = randomised(TransformerBlock(3)), tokens()
     close(block(x)[:1], block(x[:1]), 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize(
-    "layer", [TransformerBlock(3, 2.0, False, 0.1, 4, "normal"), Attention(2, False)]
+    "layer",
+    [
+        TransformerBlock(3, 2.0, False, 0.1, 4, "normal", 0.5, 1e-3),
+        Attention(2, False),
+        BiasedBlock(3, (2, 2), qkv_bias="query_value"),
+        BiasedBlock(3, (1, 5), class_token=False, spread=0.5),
+    ],
 )
 def test_config_round_trip(layer):
     again = type(layer).from_config(layer.get_config())
@@ -195,6 +246,10 @@ def test_kernels_start_as_the_references(init, parts, spread):
 
 
 def test_mistakes_are_explained():
+    with pytest.raises(ValueError, match=r"qkv_bias must be one of .*; got 'key'"):
+        Attention(3, "key")
+    with pytest.raises(ValueError, match="layer_scale must be positive, got 0"):
+        TransformerBlock(3, layer_scale=0)
     with pytest.raises(ValueError, match="5 heads cannot share a width of 12"):
         Attention(5).build((None, None, 12))
     with pytest.raises(ValueError, match=r"drop_path must be in \[0, 1\), got 1.0"):

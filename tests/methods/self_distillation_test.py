@@ -247,7 +247,7 @@ def test_recipes_freeze_the_last_layer_at_first(recipe):
 
 def test_say_what_is_wrong():
     head = DINOHead(20, (16, 32))
-    with pytest.raises(TypeError, match="such as ViT; got SmallResNet"):
+    with pytest.raises(TypeError, match="such as BEiT or ViT; got SmallResNet"):
         IBOT(SmallResNet((1,), (4,)), head, fixed(0.9), fixed(0.04), fixed(0.04))
     for kind in (DINO, IBOT):
         with pytest.raises(ValueError, match="student_temperature"):
