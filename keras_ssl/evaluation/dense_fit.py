@@ -156,16 +156,19 @@ def predictions(
         Predictions and truths, `(h, w)` each.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def infer(images: tf.Tensor) -> tf.Tensor:
         return predict(images, False)
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def sized(found: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
         return finish(tf.image.resize(found[None], size))[0]
+
+    shown = [tf.TensorSpec([None, data.size, data.size, 3], tf.float32)]
+    infer = tf.function(infer, shown, autograph=False)
+    map_ = [tf.TensorSpec([None] * 3, tf.float32), tf.TensorSpec([2], tf.int32)]
+    sized = tf.function(sized, map_, autograph=False)
 
     for _, images, truths in dense_batches(
         data.test, kind, data.size, min(64, data.batch_size), data.test_limit
     ):
         for found, truth in zip(infer(images), truths, strict=True):
-            yield sized(found, tf.constant(truth.shape)).numpy(), truth
+            yield sized(found, tf.constant(truth.shape, tf.int32)).numpy(), truth

@@ -60,10 +60,11 @@ class Depth:
         self._fit()
 
     def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `delta1`, `delta2`, `delta3`, `rms`, `rel` and `guess`.
+        """Returns `delta1`, `delta2`, `delta3`, `rms` and `rel`, and those of a guess.
 
         They are over all pixels of known depth of all images together, see
-        `metrics.depth`; `guess` is the `delta1` of always saying train's median.
+        `metrics.depth`; `guess_delta1` and so on are what saying train's median of
+        every pixel gives.
 
         Raises:
             ValueError: If there is no depth, or the encoder has no such maps.
@@ -91,7 +92,8 @@ class Depth:
         for said, depth in predictions(predict, data, "depth", finish):
             sums.append(metrics.sums(said, depth))
             guess.append(metrics.sums(np.full_like(depth, seen.median), depth))
-        return {**metrics.scores(sums), "guess": metrics.scores(guess)["delta1"]}
+        guessed = metrics.scores(guess)
+        return metrics.scores(sums) | {f"guess_{k}": v for k, v in guessed.items()}
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

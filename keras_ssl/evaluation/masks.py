@@ -85,7 +85,7 @@ def scores(
 
     Returns:
         `miou`, `pixel_accuracy`, `iou_<class>` of each class that is there, `dice` of
-        the second class where there are two, and `guess`: the `miou` of always saying
+        the second class where there are two, and `guess_miou`: that of always saying
         the most frequent class of train.
     """
     count = len(known.names)
@@ -97,7 +97,7 @@ def scores(
     numbers = {
         "miou": segmentation.mean_iou(table),
         "pixel_accuracy": segmentation.pixel_accuracy(table),
-        "guess": segmentation.mean_iou(guess),
+        "guess_miou": segmentation.mean_iou(guess),
     }
     if count == 2:
         numbers["dice"] = float(segmentation.dice(table)[1])

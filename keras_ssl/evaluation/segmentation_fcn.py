@@ -1,7 +1,8 @@
 """Semantic segmentation by a small FCN that is trained with the encoder.
 
 As BYOL's (https://arxiv.org/abs/2006.07733, appendix on semantic segmentation) and
-MoCo's, but the encoder's last stage is not dilated: its maps are as small as they are.
+MoCo's, but the encoder's last stage is not dilated: that its maps are small is made up
+for by skips from the stages before, as in FCN-8s (https://arxiv.org/abs/1411.4038).
 """
 
 import dataclasses
@@ -27,8 +28,8 @@ class SegmentationFCN:
     A copy is trained: what is scored stays as it is.
 
     Args:
-        layers: Names of the encoder's layers whose maps the FCN sees, resized to the
-            finest one; the last one alone if None, as in the papers.
+        layers: Names of the encoder's layers; all if None. The FCN sees the maps of
+            the last one; what a 1x1 convolution says of each of the others is added.
         width: Channels of its two 3x3 convolutions.
         dilation: Of these.
         steps: Training steps.
@@ -50,7 +51,7 @@ class SegmentationFCN:
     dilation: int = 1
     steps: int = 300
     batch_size: int = 16
-    rate: float = 0.02
+    rate: float = 0.1
     weight_decay: float = 1e-4
     scale: tuple[float, float] = (0.5, 2.0)
     seed: int = 0
@@ -71,8 +72,7 @@ class SegmentationFCN:
         """
         what = "Segmentation by an FCN"
         model = maps.with_maps(encode, what, data.train.kind)
-        layers = self.layers or list(maps.shapes(model, data.size))[-1:]
-        shapes = maps.chosen(model, data.size, layers, what)
+        shapes = maps.chosen(model, data.size, self.layers, what)
         known = masks.classes(data, what)
         encoder = copied(model, data.size)
         head = FCNHead(shapes, len(known.names), self.width, self.dilation, self.seed)
@@ -90,9 +90,9 @@ class SegmentationFCN:
         """What a result depends on beside the data."""
         return {
             **self._fit().protocol(),
-            "layers": "the last" if self.layers is None else list(self.layers),
+            "layers": "all" if self.layers is None else list(self.layers),
             "features": "maps of the encoder, trained too, its last stage not dilated",
-            "classifier": "FCN of two 3x3 convolutions, cross entropy",
+            "classifier": "FCN of two 3x3 convolutions with skips, cross entropy",
             "width": self.width,
             "dilation": self.dilation,
         }

@@ -1,7 +1,8 @@
 """A small fully convolutional head: Long et al. 2015, as BYOL and MoCo have it.
 
-https://arxiv.org/abs/1411.4038; https://arxiv.org/abs/2006.07733, appendix on semantic
-segmentation: two 3x3 convolutions of 256 channels with batch norm and ReLU, and a 1x1.
+https://arxiv.org/abs/1411.4038, figure 3, for the skips; for the rest
+https://arxiv.org/abs/2006.07733, appendix on semantic segmentation: two 3x3
+convolutions of 256 channels with batch norm and ReLU, and a 1x1.
 """
 
 from collections.abc import Mapping
@@ -10,18 +11,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_ssl.heads.linear_maps import LinearMaps
 from keras_ssl.layers.batch_norm import BatchNorm
 
 
 class FCNHead(keras.layers.Layer):
     """Logits of classes at each place of an encoder's maps.
 
+    The convolutions see the last map. What 1x1 convolutions say of those before it, if
+    there are any, is added: the skips of FCN-8s.
+
     Args:
-        shapes: `(h, w, c)` of each map by its name; several are resized to the
-            finest, bilinearly, and put together.
+        shapes: `(h, w, c)` of each map by its name, in the encoder's order.
         classes: Channels of the result.
         width: Of the two convolutions.
-        dilation: Of the same, at least 1; 6 in the papers, on maps of stride 8 or 16.
+        dilation: Of the same, at least 1; 6 in BYOL and MoCo, on maps of stride 8 or
+            16.
         seed: Of their weights.
         **kwargs: For `keras.layers.Layer`.
 
@@ -40,11 +45,10 @@ class FCNHead(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "fcn", **kwargs, "dtype": "float32"})
-        self.names, self.size = (
-            tuple(shapes),
-            tuple(max(s[axis] for s in shapes.values()) for axis in (0, 1)),
-        )
-        self.channels = sum(s[2] for s in shapes.values())
+        before = dict(shapes)
+        self.seen, self.shape = before.popitem()
+        self.skips = LinearMaps(before, classes, name="skips") if before else None
+        self.size = tuple(max(s[axis] for s in shapes.values()) for axis in (0, 1))
         self.convolutions = [
             keras.layers.Conv2D(
                 width,
@@ -67,15 +71,21 @@ class FCNHead(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         del input_shape
-        channels = self.channels
+        *size, channels = self.shape
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            convolution.build((None, *self.size, channels))
+            convolution.build((None, *size, channels))
             channels = convolution.filters
-            norm.build((None, *self.size, channels))
-        self.last.build((None, *self.size, channels))
+            norm.build((None, *size, channels))
+        self.last.build((None, *size, channels))
+        if self.skips is not None:
+            self.skips.build()
 
     def call(self, maps: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        x = tf.concat([tf.image.resize(maps[n], self.size) for n in self.names], -1)
+        x = maps[self.seen]
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = tf.nn.relu(norm(convolution(x), training=training))
-        return self.last(x)
+        logits = tf.image.resize(self.last(x), self.size)
+        if self.skips is not None:
+            skipped = self.skips(maps, training=training)
+            logits += tf.image.resize(skipped, self.size)
+        return logits

@@ -22,11 +22,14 @@ def encoder():
 
 def test_what_is_easily_told_apart_is_learned(encoder):
     found = TRY.run(encoder, places.data("depth"))
-    assert list(found) == ["delta1", "delta2", "delta3", "rms", "rel", "guess"]
+    names = ["delta1", "delta2", "delta3", "rms", "rel"]
+    assert list(found) == [*names, *(f"guess_{name}" for name in names)]
     assert 0.7 < found["delta1"] <= found["delta2"] <= found["delta3"] <= 1
     assert found["rms"] < 0.9
-    # Of 2 and 5 a guess is one, or between and far from both.
-    assert found["guess"] < 0.7
+    # Of 2 and 5 the median is one, and a pixel of the other one is off by 3.
+    wrong = 1 - found["guess_delta1"]
+    assert found["guess_rms"] == pytest.approx(3 * wrong**0.5)
+    assert 0.2 < wrong < 0.8
 
 
 def test_unknown_depth_neither_teaches_nor_counts(encoder):

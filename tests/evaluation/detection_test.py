@@ -119,6 +119,7 @@ def test_detections_are_shares_of_the_image(detector):
         assert boxes.min() >= 0
         assert 0.9 < boxes.max() <= 1
         assert np.all(np.diff(scores) <= 0)
+        assert 0.5 < scores.max() < 1
         assert np.all(labels == 2)
 
 

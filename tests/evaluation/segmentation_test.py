@@ -33,7 +33,7 @@ def test_what_is_easily_told_apart_is_learned_and_the_encoder_stays(encoder):
     assert row["miou"] > 0.8
     assert row["miou"] == pytest.approx((row["iou_dark"] + row["iou_bright"]) / 2, 1e-4)
     assert row["dice"] > 0.85
-    assert row["guess"] < 0.4
+    assert row["guess_miou"] < 0.4
     assert "stretched" in row["protocol"]["preprocessing"]
     assert set(row["health"]) == {"feature_std", "rankme"}
     for old, variable in zip(before, encoder.encoder.variables, strict=True):
@@ -68,7 +68,7 @@ def test_tokens_of_a_vit_on_the_embedded_set():
     small = dataclasses.replace(TRY, steps=3, scale=(0.5, 2.0))
     found = small.run(Frozen(vit), data)
     assert set(found) == {
-        *("miou", "pixel_accuracy", "guess"),
+        *("miou", "pixel_accuracy", "guess_miou"),
         *("iou_background", "iou_object", "iou_occluder"),
     }
 
@@ -84,7 +84,7 @@ def test_scores_of_masks_by_hand():
     got = masks.scores([(np.array([[0, 1, 1, 2]]), true)], known)
     assert got["miou"] == pytest.approx(0.5)
     # Two of three, and nothing of b.
-    assert got["guess"] == pytest.approx((2 / 3 + 0) / 2)
+    assert got["guess_miou"] == pytest.approx((2 / 3 + 0) / 2)
     assert "dice" not in got
     assert "iou_c" not in got
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_scored_is_said(encoder):
     tiny = SmallResNet((1,) * 4, (4,) * 4, stem_width=4)
     said(
         "at 16 px those of small_resnet have one .stage4.",
-        SegmentationFCN(),
+        SegmentationFCN(layers=["stage4"]),
         Frozen(tiny),
     )
     with pytest.raises(ValueError, match="segmentation needs the mask of each image"):

@@ -40,7 +40,8 @@ def test_it_is_linear_in_maps_that_are_resized_and_put_together():
 
 
 def test_an_fcn_sees_the_places_around():
-    made = [FCNHead(SHAPES, 5, width=4, dilation=2, seed=s) for s in (0, 0, 1)]
+    shapes = {"coarse": SHAPES["coarse"], "fine": SHAPES["fine"]}
+    made = [FCNHead(shapes, 5, width=4, dilation=2, seed=s) for s in (0, 0, 1)]
     for head in made:
         head.build()
         assert not head(drawn()).numpy().any()
@@ -49,10 +50,23 @@ def test_an_fcn_sees_the_places_around():
     assert a.shape == (4, 6, 8, 5)
     np.testing.assert_array_equal(a, b)
     assert np.abs(a - c).max() > 0.1
-    # Weights: two kernels, two scales and shifts, the last kernel and bias.
-    assert len(made[0].trainable_variables) == 8
+    # Two kernels, two scales and shifts, the last kernel and bias; the skip's.
+    assert len(made[0].trainable_variables) == 8 + 2
     maps = drawn()
     moved = {**maps, "fine": maps["fine"] + tf.one_hot([0], 6)[0][:, None, None] * 9}
     far = np.abs(made[0](moved).numpy() - made[0](maps).numpy()).max(axis=(0, 2, 3))
     # Twice two places on, and no farther.
     np.testing.assert_array_equal(far > 0, [True, False] * 3)
+
+
+def test_skips_are_added_at_the_finest_size():
+    head, maps = FCNHead(SHAPES, 5, width=4), drawn()
+    head.build()
+    assert head.seen == "coarse"
+    head.skips.kernels["fine"].assign(tf.ones([2, 5]))
+    want = tf.reduce_sum(maps["fine"], -1, keepdims=True) / np.sqrt(1 + 1e-5)
+    np.testing.assert_allclose(head(maps), np.repeat(want, 5, -1), rtol=1e-4)
+    alone = FCNHead({"coarse": SHAPES["coarse"]}, 5, width=4)
+    alone.build()
+    assert alone.skips is None
+    assert alone(maps).shape == (4, 3, 4, 5)
