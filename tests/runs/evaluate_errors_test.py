@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_ssl.core import config, registry, run_dir
 from keras_ssl.encoders.audio import AudioEncoder
 from keras_ssl.encoders.vit import ViT
+from keras_ssl.evaluation.segmentation import Segmentation
 from keras_ssl.evaluation.svm import SVM
 from keras_ssl.runs import encoders, evaluate
 from tests import harness
@@ -109,4 +110,29 @@ def test_a_finished_evaluation_is_written(run):
     assert [row["evaluation"] for row in rows] == ["svm", "knn"]
     assert rows == run_dir.read_lines(run / run_dir.EVALUATIONS)
     assert rows[0]["leakage"]["near_duplicates"] == 0
+    (run / run_dir.EVALUATIONS).unlink()
+
+
+def test_a_dense_evaluation_needs_a_truth(run, monkeypatch):
+    words = ("segmentation needs the mask", "'embedded:32' has none", "?truth=mask")
+    few = {"train_split": "train[:16]", "test_split": "test[:16]"}
+    said(run, monkeypatch, *words, evaluations=["segmentation"], **few)
+    words = ("depth needs the depth", "has mask instead")
+    mask = "embedded:32?truth=mask"
+    said(run, monkeypatch, *words, evaluations=["depth"], data=mask, **few)
+
+
+def test_a_finished_dense_evaluation_is_written(run):
+    (row,) = evaluate.evaluate(
+        run,
+        [Segmentation(steps=2, batch_size=8)],
+        ["random_init"],
+        "embedded:32?truth=mask",
+        train_split="train[:16]",
+        test_split="test[:16]",
+        leakage=True,
+    )
+    assert (row["score"], row["leakage"]["of"]) == ("miou", 16)
+    assert row["protocol"]["train"]["data"] == "embedded:32?truth=mask"
+    assert "stretched" in row["protocol"]["preprocessing"]
     (run / run_dir.EVALUATIONS).unlink()
