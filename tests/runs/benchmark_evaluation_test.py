@@ -18,7 +18,6 @@ def test_times_losses_and_the_peak_are_measured(monkeypatch):
     (memory,) = (row for row in rows if "megabytes" in row)
     assert benchmark._cells(memory)["goal"] == "1024.0: reached"
     timed = [row for row in rows if "milliseconds" in row]
-    assert min(row["milliseconds"] for row in timed) >= 0
     cases = {row["case"] for row in timed}
     assert len(cases) == 5
     for case in cases:
