@@ -17,7 +17,7 @@ _ROWS = 512
 # Rows whose directions make a basis, and how often they are looked at.
 _SAMPLE, _ROUNDS = 1024, 2
 # The least share of the squares of lengths that directions should know.
-_KEPT = 0.75
+_KEPT = 0.98
 # Of single precision, as shares of lengths: far above what was seen (2e-7).
 _COORDINATES, _CENTRING = 1e-5, 1e-6
 # The two more columns are rounded themselves, by 2^-9 at most; so they are raised.

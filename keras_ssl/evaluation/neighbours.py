@@ -54,7 +54,7 @@ def nearest(
         distance: `cosine` or `euclidean`.
 
     Returns:
-        The neighbours. Beside them at most some 800 MB are taken above the features.
+        The neighbours. Bounds of all similarities are held for part of test at a time.
 
     Raises:
         ValueError: If `k` or the shapes do not fit, or the distance is unknown.
