@@ -17,7 +17,9 @@ from keras_ssl.augmentations.policies.mae import MAEViews
 from keras_ssl.core import checks, console
 from keras_ssl.core.registry import register
 from keras_ssl.data import pipeline
+from keras_ssl.data.rows import rows_of
 from keras_ssl.data.sources import Source
+from keras_ssl.evaluation.class_tokens import class_tokens
 from keras_ssl.evaluation.data import Encode, EvaluationData
 
 Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
@@ -50,6 +52,9 @@ class LinearSGD:
         init: Standard deviation of the first weights; biases are 0.
         area: Least and greatest area of a crop, fractions of the image in (0, 1].
         flip: Probability of mirroring.
+        class_tokens: Of so many last blocks class tokens are put side by side in the
+            place of features, as DINO has them of a ViT-S; 0 for features.
+        patches: Whether the mean patch token follows these, as DINO has it of a ViT-B.
         held_out: Share of train held out where there is a choice, in (0, 1).
         seed: Of crops, their order and the first weights.
 
@@ -70,6 +75,8 @@ class LinearSGD:
     init: float = 0.0
     area: tuple[float, float] = (0.08, 1.0)
     flip: float = 0.5
+    class_tokens: int = 0
+    patches: bool = False
     held_out: float = 0.1
     seed: int = 0
 
@@ -79,7 +86,10 @@ class LinearSGD:
             warmup_epochs=self.warmup_epochs,
             weight_decay=self.weight_decay,
             init=self.init,
+            class_tokens=self.class_tokens,
         )
+        if self.patches and not self.class_tokens:
+            raise ValueError("patches follow class tokens: give class_tokens too.")
         if not self.rates or min(self.rates) <= 0:
             raise ValueError(f"rates needs positive numbers, got {self.rates}.")
         if not 0.0 < self.held_out < 1.0:
@@ -96,12 +106,14 @@ class LinearSGD:
                 "linear_sgd learns from crops of images, and data are recordings. "
                 "Take --evaluation=linear."
             )
+        if self.class_tokens:
+            encode = class_tokens(encode, self.class_tokens, self.patches)
         features = data.features(encode)
         fit, held = self._parts(pipeline.subset(data.train.count, data.train_limit))
         steps = self.epochs * pipeline.steps_per_epoch(
-            _part(data.train, fit), self.batch_size
+            rows_of(data.train, fit), self.batch_size
         )
-        batches = self._crops(encode, _part(data.train, fit), data.size)
+        batches = self._crops(encode, rows_of(data.train, fit), data.size)
         heads = self.fit(batches, features.train.shape[1], features.num_classes, steps)
         chosen = 0
         if len(held):
@@ -154,6 +166,8 @@ class LinearSGD:
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""
         said = dataclasses.asdict(self)
+        if not self.class_tokens:
+            del said["class_tokens"], said["patches"]
         lists = {"rates", "drops", "area"}
         return {
             "solver": "SGD",
@@ -274,25 +288,9 @@ def _plain(
     found = [
         (rows, np.asarray(encode(images), np.float32))
         for rows, images in pipeline.numbered_batches(
-            _part(data.train, index), data.size, data.batch_size
+            rows_of(data.train, index), data.size, data.batch_size
         )
     ]
     rows, features = map(np.concatenate, zip(*found, strict=True))
     labels, _ = data.train.need_labels("A linear probe")
     return features, np.asarray(labels[index])[rows]
-
-
-def _part(whole: Source, index: np.ndarray) -> Source:
-    """Some images of a set, as a source of its own."""
-    with tf.device("CPU"):
-        numbers = tf.constant(index, tf.int64)
-    labels, _ = whole.need_labels("A linear probe")
-    encoded, where = whole.encoded, whole.where
-    return dataclasses.replace(
-        whole,
-        count=len(index),
-        read=lambda i: whole.read(tf.gather(numbers, i)),
-        labels=np.asarray(labels[index], np.int64),
-        encoded=encoded and (lambda i: encoded(tf.gather(numbers, i))),
-        where=where and (lambda i: where(int(index[i]))),
-    )
