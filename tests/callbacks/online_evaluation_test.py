@@ -32,6 +32,7 @@ class Data:
     def __init__(self, images):
         self.images = images
         labelled = {"need_labels": lambda what, several: None, "multi_label": False}
+        labelled |= {"truth": None}
         self.train = types.SimpleNamespace(kind="image", **labelled)
         self.test = types.SimpleNamespace(
             name="set", split="test", classes=(), **labelled
