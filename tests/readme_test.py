@@ -120,6 +120,7 @@ def evaluations():
     for path in sorted((ROOT / "docs" / "evaluation").glob(f"*/{run_dir.RUN}")):
         record = run_dir.read_json(path)
         rows = run_dir.read_lines(path.with_name(run_dir.EVALUATIONS))
+        rows = evaluation_table.at_the_end(rows)
         parts += [
             f"### {path.parent.name}",
             "",

@@ -31,11 +31,7 @@ def card(
     """
     record = run_dir.read_json(path / run_dir.RUN)
     # Of a run's way only its end, and the baselines.
-    rows = [
-        row
-        for row in run_dir.read_lines(path / run_dir.EVALUATIONS)
-        if row.get("step") in (0, meta.get("step"))
-    ]
+    rows = evaluation_table.at_the_end(run_dir.read_lines(path / run_dir.EVALUATIONS))
     parts = [
         f"# {meta.get('method', 'Encoder')}: {meta['name']}",
         "",

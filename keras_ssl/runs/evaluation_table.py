@@ -57,6 +57,18 @@ def lines(rows: Iterable[Row]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in table]
 
 
+def at_the_end(rows: Iterable[Row]) -> list[Row]:
+    """Without scores of an encoder that was trained on after them.
+
+    Args:
+        rows: Lines of evaluations.jsonl of one encoder.
+    """
+    rows = list(rows)
+    ours = [row for row in rows if row["subject"].startswith("encoder")]
+    last = max((row.get("step", 0) for row in ours), default=0)
+    return [row for row in rows if row not in ours or row.get("step", 0) == last]
+
+
 def _key(row: Row) -> tuple[str, str, str, str]:
     name, protocol = row["evaluation"], row["protocol"]
     data = row.get("task") or protocol.get("test", {}).get("data", "")

@@ -1,4 +1,4 @@
-from keras_ssl.runs.evaluation_table import lines
+from keras_ssl.runs.evaluation_table import at_the_end, lines
 
 
 def row(value, subject="encoder", name="knn", step=8, data="a", mark="f1", **more):
@@ -48,3 +48,10 @@ def test_near_duplicates_stand_beside_the_score():
     found = cells(lines(rows)[2])
     assert found[1] == "CIFAR-10"
     assert found[5] == "3 of 9, without 0.250"
+
+
+def test_a_run_is_shown_as_it_ended():
+    end = [row(0.5), row(0.2, "random_init", step=0)]
+    end += [row(0.6, "encoder/projector_1", name="linear")]
+    assert at_the_end([row(0.3, step=4, mark="f2"), *end]) == end
+    assert at_the_end([]) == []

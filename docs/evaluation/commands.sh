@@ -1,0 +1,43 @@
+# What made the records in this folder, in a clone; DATA is where TFDS keeps its data.
+data="--data_dir=${DATA:?}"
+both="--subject=encoder --subject=random_init"
+embedded="--run_dir=runs/embedded"
+cifar10="--run_dir=runs/cifar10"
+
+python tools/train.py --gin_file=methods/simclr.gin --gin_file=proofs/embedded.gin \
+    --precision=mixed_bfloat16 $embedded
+python tools/train.py --gin_file=methods/simclr.gin --gin_file=proofs/cifar10.gin \
+    --gin="train.split = 'train'" --gin="train.epochs = 6" \
+    --gin="OnlineEvaluation.every_epochs = 3" \
+    --gin="OnlineEvaluation.train_split = 'train[:10000]'" \
+    --precision=mixed_bfloat16 $data $cifar10
+
+evaluate() { python tools/evaluate.py "$@"; }
+evaluate $embedded --evaluation=knn --evaluation=linear --evaluation=svm \
+    --evaluation=few_shot --evaluation=clustering --evaluation=retrieval $both \
+    --seeds=3 --leakage
+evaluate $embedded --evaluation=layers $both
+evaluate $embedded --evaluation=linear_sgd --gin='linear_sgd.epochs = 10' $both
+evaluate $embedded --evaluation=fine_tune --gin='fine_tune.fraction = 0.01' $both --seeds=3
+evaluate $embedded --evaluation=segmentation --data='embedded:32?truth=mask' $both
+evaluate $embedded --evaluation=segmentation_fcn --data='embedded:32?truth=mask' \
+    --gin='segmentation_fcn.steps = 200' $both
+evaluate $embedded --evaluation=depth --data='embedded:32?truth=depth' $both
+evaluate $embedded --evaluation=detection --data='embedded:32?truth=boxes' \
+    --gin='detection.steps = 200' $both
+
+evaluate $cifar10 $data --evaluation=knn --evaluation=linear --evaluation=retrieval \
+    --evaluation=few_shot $both --seeds=3
+evaluate $cifar10 $data --evaluation=knn --subject=encoder --leakage
+python tools/transfer.py $cifar10 --suite=small $data $both
+evaluate $cifar10 $data --evaluation=clustering --evaluation=svm --evaluation=layers \
+    --train_split='train[:10000]' $both
+evaluate $cifar10 $data --evaluation=fine_tune --gin='fine_tune.fraction = 0.01' $both --seeds=3
+nuclei='tfds:dsb2018_nuclei256?instances=instance_mask'
+evaluate $cifar10 $data --evaluation=segmentation --data="$nuclei" --image_size=128 $both
+evaluate $cifar10 $data --evaluation=segmentation_fcn --data="$nuclei" --image_size=128 \
+    --gin='segmentation_fcn.steps = 200' $both
+evaluate $cifar10 $data --evaluation=detection --image_size=256 \
+    --data='tfds:bccd?boxes=objects/bbox&box_label=objects/label' \
+    --gin='detection.steps = 200' --gin='detection.batch_size = 8' $both
+evaluate $cifar10 $data --evaluation=linear_sgd --gin='linear_sgd.epochs = 3' $both
