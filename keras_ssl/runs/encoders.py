@@ -73,9 +73,20 @@ def projector(path: str | os.PathLike[str], precision: str | None = None) -> Any
     Returns:
         The head; None where there is none of known width, or of an export.
     """
-    found = run_dir.read_json(pathlib.Path(path) / run_dir.RUN).get("projector")
+    path = pathlib.Path(path)
+    record = run_dir.read_json(path / run_dir.RUN)
+    found = record.get("projector")
     widths = found and found["config"].get("widths")
-    return load(path, precision, len(widths))[0].projector if widths else None
+    if not widths:
+        return None
+    arrays, meta = read(path, len(widths))
+    head = _first_layers(record, len(widths), path)
+    policy = {"dtype": precision or meta["precision"]}
+    head = type(head).from_config({**head.get_config(), **policy})
+    head(tf.zeros([1, record["encoder"]["feature_dim"]]), training=False)
+    mine = _below(arrays, "projector/")
+    weights_file.assign(named_variables(head), mine, f"{path}, projector")
+    return head
 
 
 def check_trained(path: str | os.PathLike[str], meta: dict[str, Any]) -> None:
