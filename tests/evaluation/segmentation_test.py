@@ -1,5 +1,6 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,6 +22,7 @@ TRY = Segmentation(steps=60, batch_size=8, rate=0.5)
 
 @pytest.fixture(scope="module")
 def encoder():
+    keras.utils.set_random_seed(0)
     made = SmallResNet((1, 1), (8, 16), stem_width=4)
     made(tf.zeros([1, places.SIZE, places.SIZE, 3]))
     return Frozen(made)
