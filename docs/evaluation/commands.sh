@@ -26,18 +26,14 @@ evaluate $embedded --evaluation=depth --data='embedded:32?truth=depth' $both
 evaluate $embedded --evaluation=detection --data='embedded:32?truth=boxes' \
     --gin='detection.steps = 200' $both
 
+# The second subject was stopped after knn and linear.
 evaluate $cifar10 $data --evaluation=knn --evaluation=linear --evaluation=retrieval \
     --evaluation=few_shot $both --seeds=3
-evaluate $cifar10 $data --evaluation=knn --subject=encoder --leakage
-python tools/transfer.py $cifar10 --suite=small $data $both
-evaluate $cifar10 $data --evaluation=clustering --evaluation=svm --evaluation=layers \
-    --train_split='train[:10000]' $both
-evaluate $cifar10 $data --evaluation=fine_tune --gin='fine_tune.fraction = 0.01' $both --seeds=3
+python tools/transfer.py $cifar10 --suite=small $data --subject=encoder
+evaluate $cifar10 $data --evaluation=clustering --evaluation=svm \
+    --train_split='train[:10000]' --subject=encoder
 nuclei='tfds:dsb2018_nuclei256?instances=instance_mask'
 evaluate $cifar10 $data --evaluation=segmentation --data="$nuclei" --image_size=128 $both
-evaluate $cifar10 $data --evaluation=segmentation_fcn --data="$nuclei" --image_size=128 \
-    --gin='segmentation_fcn.steps = 200' $both
 evaluate $cifar10 $data --evaluation=detection --image_size=256 \
     --data='tfds:bccd?boxes=objects/bbox&box_label=objects/label' \
     --gin='detection.steps = 200' --gin='detection.batch_size = 8' $both
-evaluate $cifar10 $data --evaluation=linear_sgd --gin='linear_sgd.epochs = 3' $both
