@@ -39,12 +39,9 @@ def image(data: tf.Tensor, most: int = MOST_PIXELS) -> tf.Tensor:
     Returns:
         `(h, w, 3)` uint8.
     """
-
-    def jpeg() -> tf.Tensor:
-        with tf.control_dependencies([_jpeg_size(data, most)]):
-            return tf.io.decode_jpeg(data, 3, dct_method=_DCT)
-
-    return _rgb(tf.cond(_is_jpeg(data), jpeg, lambda: _other(data, most)))
+    return _rgb(
+        tf.cond(_is_jpeg(data), lambda: _jpeg(data, most), lambda: _other(data, most))
+    )
 
 
 def parts(
@@ -84,12 +81,8 @@ def parts(
 
 
 def _other(data: tf.Tensor, most: int) -> tf.Tensor:
-    def png() -> tf.Tensor:
-        with tf.control_dependencies([_check_png(data, most)]):
-            return tf.io.decode_png(data, 3)
-
     is_png = tf.equal(tf.strings.substr(data, 0, 4), b"\x89PNG")
-    return tf.cond(is_png, png, lambda: _rare(data, most))
+    return tf.cond(is_png, lambda: _png(data, most), lambda: _rare(data, most))
 
 
 def _rare(data: tf.Tensor, most: int) -> tf.Tensor:
@@ -149,25 +142,27 @@ def servable(data: tf.Tensor, most: int = MOST_PIXELS) -> tf.Tensor:
         with tf.control_dependencies([checked]):
             return tf.io.decode_image(data, 3, expand_animations=False)
 
-    def jpeg() -> tf.Tensor:
-        with tf.control_dependencies([_jpeg_size(data, most)]):
-            return tf.io.decode_jpeg(data, 3, dct_method=_DCT)
-
-    def png() -> tf.Tensor:
-        with tf.control_dependencies([_check_png(data, most)]):
-            return tf.io.decode_png(data, 3)
-
     start = tf.strings.substr(data, 0, 4)
     is_bmp = tf.equal(tf.strings.substr(data, 0, 2), b"BM")
     pixels = tf.case(
         [
-            (_is_jpeg(data), jpeg),
-            (tf.equal(start, b"\x89PNG"), png),
+            (_is_jpeg(data), lambda: _jpeg(data, most)),
+            (tf.equal(start, b"\x89PNG"), lambda: _png(data, most)),
             (is_bmp, bmp),
         ],
         default=gif,
     )
     return _rgb(pixels)
+
+
+def _jpeg(data: tf.Tensor, most: int) -> tf.Tensor:
+    with tf.control_dependencies([_jpeg_size(data, most)]):
+        return tf.io.decode_jpeg(data, 3, dct_method=_DCT)
+
+
+def _png(data: tf.Tensor, most: int) -> tf.Tensor:
+    with tf.control_dependencies([_check_png(data, most)]):
+        return tf.io.decode_png(data, 3)
 
 
 def _bmp(data: tf.Tensor) -> tf.Tensor:
