@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from keras_ssl import metrics
 from keras_ssl.core.registry import register
@@ -121,7 +122,8 @@ def assign(x: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray
     rows = max(1, _CHUNK // len(centroids))
     for at in range(0, len(x), rows):
         part = x[at : at + rows]
-        apart = own - 2 * part @ centroids.T
+        # Twice the few centroids and not the many rows, which makes no other numbers.
+        apart = own - part @ (2 * centroids).T
         nearest = np.argmin(apart, axis=1)
         found.append(nearest)
         least = apart[np.arange(len(part)), nearest]
@@ -148,12 +150,15 @@ def _means(
 ) -> np.ndarray:
     """Means of the clusters; an empty one goes to the row that is farthest off."""
     counts = np.bincount(found, minlength=count)
-    order = np.argsort(found, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     full = counts > 0
+    ones = np.ones(len(x), np.float32)
+    shape = len(x), count
+    members = sparse.csr_array((ones, found, np.arange(len(x) + 1)), shape)
+    # One pass over the rows, whatever their order and however many clusters.
+    sums = members.T @ x
     centroids = np.empty((count, x.shape[1]), np.float32)
-    sums = np.add.reduceat(x[order], starts[full], axis=0)
-    centroids[full] = sums / counts[full, None]
-    farthest = np.argsort(-squares, kind="stable")
-    centroids[~full] = x[farthest[: np.sum(~full)]]
+    centroids[full] = sums[full] / counts[full, None]
+    if not full.all():
+        farthest = np.argsort(-squares, kind="stable")
+        centroids[~full] = x[farthest[: np.sum(~full)]]
     return centroids
