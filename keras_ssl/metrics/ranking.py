@@ -16,10 +16,15 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     Returns:
         `(m,)` float64 in [0, 1]; not a number where nothing is relevant.
     """
-    tp, count, ends = _thresholds(scores, relevant)
-    total = tp[:, -1:]
-    with np.errstate(invalid="ignore"):
-        return np.sum(ends * _gains(tp, ends) * tp / count, axis=1) / total[:, 0]
+    found = np.full(len(scores), np.nan)
+    for row, (every, right) in enumerate(zip(scores, relevant, strict=True)):
+        # Sorting values takes a tenth of what sorting places takes.
+        right = np.sort(every[right])
+        if len(right):
+            tp = len(right) - np.searchsorted(right, right)
+            count = len(every) - np.searchsorted(np.sort(every), right)
+            found[row] = np.mean(tp / count)
+    return found
 
 
 def eleven_point(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -58,9 +63,3 @@ def _thresholds(
     ends = np.ones(scores.shape, bool)
     ends[:, :-1] = sorted_[:, 1:] != sorted_[:, :-1]
     return tp, np.arange(1, scores.shape[1] + 1), ends
-
-
-def _gains(tp: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """How many relevant ones came since the last end."""
-    before = np.maximum.accumulate(np.where(ends, tp, 0), axis=1)
-    return tp - np.pad(before[:, :-1], [(0, 0), (1, 0)])
