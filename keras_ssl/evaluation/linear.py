@@ -88,7 +88,7 @@ class LinearProbe:
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""
         return {
-            "solver": "L-BFGS",
+            "solver": lbfgs.CONDITIONED,
             "l2": list(self.l2),
             "held_out": self.held_out,
             "max_iterations": self.max_iterations,
@@ -147,11 +147,13 @@ def fit_logistic(
     shape = (x.shape[1] + 1, num_classes)
     inputs, one_hot = tf.constant(x), tf.one_hot(labels, num_classes)
     penalty = tf.constant(l2, tf.float32)
+    chance = 1 / num_classes
     return lbfgs.minimize(
         lambda weights: _loss_and_gradient(weights, inputs, one_hot, penalty),
         shape,
         start,
         max_iterations,
+        condition=lbfgs.Condition(x, l2, chance * (1 - chance)),
     )
 
 

@@ -31,11 +31,13 @@ def fit_sigmoids(
     shape = (x.shape[1] + 1, signs.shape[1])
     given = (tf.constant(x), tf.constant(signs, tf.float32))
     penalty = tf.constant(l2, tf.float32)
+    rates = np.mean(signs > 0, axis=0)
     return lbfgs.minimize(
         lambda weights: _loss_and_gradient(weights, *given, penalty),
         shape,
         start,
         max_iterations,
+        condition=lbfgs.Condition(x, l2, float(np.mean(rates * (1 - rates)))),
     )
 
 

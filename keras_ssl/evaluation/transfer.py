@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_ssl.core.registry import register
+from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features
 from keras_ssl.evaluation.linear import fit_logistic
 from keras_ssl.evaluation.measures import MEASURES, signs
@@ -79,7 +80,7 @@ class Transfer:
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""
         return {
-            "solver": "L-BFGS",
+            "solver": lbfgs.CONDITIONED,
             "classifier": "a sigmoid a class" if self.several else "softmax",
             "score": self.score,
             "l2": list(self.l2),

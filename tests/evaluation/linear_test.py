@@ -55,12 +55,14 @@ def test_logistic_regression_reaches_the_optimum(l2):
 
 
 @pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
-@pytest.mark.parametrize("size", [(600, 40, 5), (200, 120, 10)])
+@pytest.mark.parametrize(
+    "size", [(600, 40, 5, 0.5), (200, 120, 10, 0.5), (1500, 64, 10, 2.0)]
+)
 def test_reaches_the_optimum_of_scikit_learn(l2, size):
-    n, d, classes = size
+    n, d, classes, decay = size
     rng = np.random.default_rng(0)
     # As an encoder's: correlated, after a ReLU, of unlike strengths.
-    strengths = np.arange(1, d + 1) ** -0.5
+    strengths = np.arange(1, d + 1) ** -decay
     x = rng.normal(size=(n, d)) * strengths @ rng.normal(size=(d, d))
     labels = np.argmax(x @ rng.normal(size=(d, classes)) / d, axis=1)
     labels = np.where(rng.uniform(size=n) < 0.2, rng.integers(0, classes, n), labels)
