@@ -5,10 +5,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from keras_ssl.core import run_dir
+from keras_ssl.core import run_dir, weights_file
 from keras_ssl.evaluation.results import fingerprint
+from keras_ssl.export.saved_model import WEIGHTS
 from keras_ssl.runs import compare, run_settings
 
 GIN = """
@@ -147,6 +149,20 @@ def test_a_binding_that_one_lacks_differs(tmp_path):
     found = [run_settings.settings(run) for run in (first, second)]
     assert run_settings.differing(found) == ["SimCLR.chunk"]
     assert found[1]["SimCLR.chunk"] == "(@X, %none, 1)"
+
+
+def test_of_an_export_what_it_knows_counts(tmp_path):
+    run, export = made(tmp_path / "a"), tmp_path / "b"
+    meta = {"name": "SmallResNet", "method": "BYOL", "precision": "float32", "step": 9}
+    weights_file.save(export / WEIGHTS, {"x": np.zeros(1)}, {**meta, "config": {}})
+    found = compare.compare([run, export])
+    assert [tuple(row.values()) for row in found.settings[:3]] == [
+        ("state", "finished", "export"),
+        ("steps", "1,200", "9"),
+        ("method", "SimCLR", "BYOL"),
+    ]
+    assert not {"seed", "SimCLR.temperature"} & {r["setting"] for r in found.settings}
+    assert found.notes == ["Without any evaluation: a, b."]
 
 
 def test_formats(runs):
