@@ -77,11 +77,20 @@ def _take(path: pathlib.Path, flag: str) -> int | None:
 
 def _open(path: pathlib.Path) -> int:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Whoever had made the directory may remove it in between.
         with contextlib.suppress(FileNotFoundError):
+            _make(path.parent)
             # Never inherited by programs that are started.
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _make(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        # It may be gone by now, which is no error; a file in its place is one.
+        if folder.is_file():
+            raise
 
 
 def _is(file: int, path: pathlib.Path) -> bool:
