@@ -13,17 +13,20 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 TRACEBACK = flags.DEFINE_bool("traceback", False, "Shows where an error comes from.")
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int | None], given: list[str] | None = None) -> None:
     """Parses flags, calls `main`, and ends with its status.
 
-    That is 2 for a user's error, 1 where a worker of several was lost, 74 (EX_IOERR of
-    sysexits.h) where a file could not be written, as on a full disk.
+    Arguments that are no flags come into `given`, without which there may be none.
+
+    2 is a user's error, 1 a lost worker of several, 74 (EX_IOERR) a full disk.
     """
 
     def checked(argv: Sequence[str]) -> int | None:
         from keras_ssl.core import startup
 
-        if len(argv) > 1:
+        if given is not None:
+            given.extend(argv[1:])
+        elif len(argv) > 1:
             raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
         startup.tensorflow()
         logging.set_verbosity(logging.ERROR)

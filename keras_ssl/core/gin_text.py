@@ -164,6 +164,42 @@ def show(value: Any) -> str:
     return repr(value)
 
 
+def bound(text: str) -> dict[str, str]:
+    """Each parameter that a configuration binds, with macros replaced by their values.
+
+    Args:
+        text: A configuration without includes.
+
+    Returns:
+        Values as they would stand in a configuration, by names such as
+        `projector/MLP.widths`; a macro that is not bound stays.
+
+    Raises:
+        ValueError: If it is no configuration, or its macros stand for each other.
+    """
+    try:
+        found = list(read(text))
+    except NO_GIN as error:
+        raise ValueError(f"No configuration: {first_line(error)}") from error
+    if macro_cycle(found):
+        raise ValueError("No configuration: macros stand for each other.")
+    macros = {str(b): b.value for b in found if not b.name}
+
+    def shown(value: Any) -> str:
+        if isinstance(value, Macro):
+            return shown(macros[value[1:]]) if value[1:] in macros else str(value)
+        if isinstance(value, dict):
+            return (
+                f"{{{', '.join(f'{shown(k)}: {shown(v)}' for k, v in value.items())}}}"
+            )
+        if isinstance(value, list | tuple) and not isinstance(value, Reference):
+            inside = ", ".join(map(shown, value))
+            return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+        return show(value)
+
+    return {str(b): shown(b.value) for b in found if b.name}
+
+
 def text_of(path: str) -> str:
     """The text of a file.
 

@@ -20,7 +20,7 @@ NAME = ".lock"
 
 
 @contextlib.contextmanager
-def held(directory: str | os.PathLike[str]) -> Iterator[None]:
+def held(directory: str | os.PathLike[str], flag: str = "--run_dir") -> Iterator[None]:
     """Holds a directory, which is made if need be.
 
     The lock is the kernel's, on the file `.lock`: it goes with its process, however
@@ -29,14 +29,14 @@ def held(directory: str | os.PathLike[str]) -> Iterator[None]:
 
     Args:
         directory: What is held.
+        flag: What gives another directory, for the error.
 
     Raises:
         ValueError: If another process holds it; nothing was changed then.
     """
     path = pathlib.Path(directory) / NAME
     made = not path.parent.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = _take(path)
+    file = _take(path, flag)
     try:
         if file is not None:
             os.ftruncate(file, 0)
@@ -51,16 +51,15 @@ def held(directory: str | os.PathLike[str]) -> Iterator[None]:
                 path.parent.rmdir()
 
 
-def _take(path: pathlib.Path) -> int | None:
+def _take(path: pathlib.Path, flag: str) -> int | None:
     """The file descriptor that holds the lock; None where there are no locks."""
     while True:
-        # Never inherited by programs that are started.
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = _open(path)
         try:
             if not _lock(file):
-                raise ValueError(_taken(path))
+                raise ValueError(_taken(path, flag))
             # Whoever held it may have removed the file: another one is there now.
-            if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:
+            if _is(file, path):
                 return file
         except NotImplementedError as error:
             os.close(file)
@@ -74,6 +73,32 @@ def _take(path: pathlib.Path) -> int | None:
             os.close(file)
             raise
         os.close(file)
+
+
+def _open(path: pathlib.Path) -> int:
+    while True:
+        # Whoever had made the directory may remove it in between.
+        with contextlib.suppress(FileNotFoundError):
+            _make(path.parent)
+            # Never inherited by programs that are started.
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _make(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        # It may be gone by now, which is no error; a file in its place is one.
+        if folder.is_file():
+            raise
+
+
+def _is(file: int, path: pathlib.Path) -> bool:
+    """Whether an open file is the one that is at a path."""
+    try:
+        return os.fstat(file).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: int) -> bool:
@@ -98,7 +123,7 @@ def _myself() -> dict[str, Any]:
     return {"host": socket.gethostname(), "process": os.getpid(), "since": now}
 
 
-def _taken(path: pathlib.Path) -> str:
+def _taken(path: pathlib.Path, flag: str) -> str:
     who = "Another process"
     with contextlib.suppress(ValueError, KeyError, OSError):
         holder = json.loads(path.read_text(encoding="utf-8"))
@@ -106,5 +131,5 @@ def _taken(path: pathlib.Path) -> str:
         who += f", since {holder['since']},"
     return (
         f"{who} works on {path.parent}. Wait for its end or stop it, or give another "
-        "--run_dir."
+        f"{flag}."
     )

@@ -9,6 +9,7 @@ from scipy import sparse
 from keras_ssl import metrics
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 
 # Distances held at a time: 64 MB of float32.
 _CHUNK = 16 << 20
@@ -16,7 +17,7 @@ _CHUNK = 16 << 20
 
 @register("evaluation", "clustering")
 @dataclasses.dataclass(frozen=True)
-class Clustering:
+class Clustering(PerImage):
     """NMI, ARI and matched accuracy of k-means clusters with the classes.
 
     Centroids are found on train features of unit length and score test images: no
@@ -46,20 +47,24 @@ class Clustering:
                 f"{self.clusters}, {self.starts} and {self.iterations}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `nmi`, `ari` and `accuracy`."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `nmi`, `ari` and `accuracy`."""
         f = data.features(encode)
         count = self.clusters or f.num_classes
         train, test = unit_rows(f.train), unit_rows(f.test)
         centroids = k_means(train, count, self.starts, self.iterations, self.seed)
         found, _ = assign(test, centroids)
         most = max(count, f.num_classes)
-        nmi = metrics.normalized_mutual_information(found, f.test_labels, most)
-        return {
-            "nmi": float(nmi),
-            "ari": metrics.adjusted_rand(found, f.test_labels),
-            "accuracy": metrics.matched_accuracy(found, f.test_labels),
-        }
+
+        def measure(rows: Rows) -> dict[str, float]:
+            both = found[rows], f.test_labels[rows]
+            return {
+                "nmi": float(metrics.normalized_mutual_information(*both, most)),
+                "ari": metrics.adjusted_rand(*both),
+                "accuracy": metrics.matched_accuracy(*both),
+            }
+
+        return outcome(f.test_index, measure)
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

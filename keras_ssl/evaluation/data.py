@@ -22,7 +22,8 @@ class Features(NamedTuple):
     `train` and `test` are `(n, d)` float32, the labels `(n,)` int64 in
     `[0, num_classes)`; those of a set of several labels an image `(n, num_classes)`
     int64: 1 where an image shows the class, 0 where that does not count, else -1. `val`
-    is there where the data have a split of their own to choose on.
+    is there where the data have a split of their own to choose on, `test_index`, `(n,)`
+    int64, where test images have numbers in a source.
     """
 
     train: np.ndarray
@@ -32,6 +33,14 @@ class Features(NamedTuple):
     num_classes: int
     val: np.ndarray | None = None
     val_labels: np.ndarray | None = None
+    test_index: np.ndarray | None = None
+
+    def without(self, rows: np.ndarray) -> "Features":
+        """The same without some test images, given by their numbers in the source."""
+        index = np.asarray(self.test_index)
+        left = ~np.isin(index, rows)
+        test, labels = self.test[left], self.test_labels[left]
+        return self._replace(test=test, test_labels=labels, test_index=index[left])
 
 
 @dataclasses.dataclass
@@ -75,7 +84,6 @@ class EvaluationData:
         self._check_several_classes()
         self._of: Encode | None = None
         self._features: Features | None = None
-        self._seen = np.empty(0, np.int64)
         self._protocol: dict[str, Any] | None = None
 
     def features(self, encode: Encode, several: bool = False) -> Features:
@@ -93,8 +101,9 @@ class EvaluationData:
         if self._features is None or self._of is not encode:
             train = self.split(encode, self.train, self.train_limit)
             test = self.split(encode, self.test, self.test_limit)
-            self._features = Features(*train[:2], *test[:2], len(classes))
-            self._seen = test[2]
+            self._features = Features(
+                *train[:2], *test[:2], len(classes), test_index=test[2]
+            )
             if self.val is not None:
                 val, labels, _ = self.split(encode, self.val, None)
                 self._features = self._features._replace(val=val, val_labels=labels)
@@ -116,10 +125,10 @@ class EvaluationData:
         test = rows_of(self.test, keep)
         fewer = dataclasses.replace(self, test=test, test_limit=None)
         if self._features is not None:
-            f, left = self._features, ~np.isin(self._seen, rows)
-            fewer._features = f._replace(
-                test=f.test[left], test_labels=f.test_labels[left]
-            )
+            left = self._features.without(rows)
+            # By their numbers in what is left of the source.
+            index = np.searchsorted(keep, np.asarray(left.test_index))
+            fewer._features = left._replace(test_index=index)
             fewer._of = self._of
         return fewer
 

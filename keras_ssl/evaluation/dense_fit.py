@@ -143,7 +143,7 @@ def train_part(data: EvaluationData) -> Source:
 
 def predictions(
     predict: Predict, data: EvaluationData, kind: str, finish: Callable[..., tf.Tensor]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """What is predicted of each test image, at the size of its truth.
 
     Args:
@@ -153,7 +153,7 @@ def predictions(
         finish: Maps predictions `(n, h, w, k)`, resized bilinearly, to `(n, h, w)`.
 
     Yields:
-        Predictions and truths, `(h, w)` each.
+        The images' numbers in their source, predictions and truths, `(h, w)` each.
     """
 
     def infer(images: tf.Tensor) -> tf.Tensor:
@@ -167,8 +167,9 @@ def predictions(
     map_ = [tf.TensorSpec([None] * 3, tf.float32), tf.TensorSpec([2], tf.int32)]
     sized = tf.function(sized, map_, autograph=False)
 
-    for _, images, truths in dense_batches(
+    for index, images, truths in dense_batches(
         data.test, kind, data.size, min(64, data.batch_size), data.test_limit
     ):
-        for found, truth in zip(infer(images), truths, strict=True):
-            yield sized(found, tf.constant(truth.shape, tf.int32)).numpy(), truth
+        for i, found, truth in zip(index, infer(images), truths, strict=True):
+            shape = tf.constant(truth.shape, tf.int32)
+            yield int(i), sized(found, shape).numpy(), truth

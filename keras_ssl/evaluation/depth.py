@@ -18,6 +18,7 @@ from keras_ssl.data.dense_training import Placing
 from keras_ssl.evaluation import maps
 from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.dense_fit import DenseFit, predictions
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 from keras_ssl.heads.linear_maps import LinearMaps
 from keras_ssl.metrics import depth as metrics
 
@@ -27,7 +28,7 @@ _THRESHOLD = 0.2
 
 @register("evaluation", "depth")
 @dataclasses.dataclass(frozen=True)
-class Depth:
+class Depth(PerImage):
     """Share of pixels whose predicted depth is within a factor of 1.25 of the true one.
 
     A 1x1 convolution on the encoder's maps, which stay as they are: normalised by
@@ -59,8 +60,8 @@ class Depth:
     def __post_init__(self) -> None:
         self._fit()
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `delta1`, `delta2`, `delta3`, `rms` and `rel`, and those of a guess.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `delta1`, `delta2`, `delta3`, `rms` and `rel`, and those of a guess.
 
         They are over all pixels of known depth of all images together, see
         `metrics.depth`; `guess_delta1` and so on are what saying train's median of
@@ -88,12 +89,18 @@ class Depth:
             return tf.clip_by_value(depth, seen.least, seen.greatest)
 
         self._fit()(predict, head.trainable_variables, loss, data, "depth")
-        sums, guess = [], []
-        for said, depth in predictions(predict, data, "depth", finish):
+        index, sums, guess = [], [], []
+        for number, said, depth in predictions(predict, data, "depth", finish):
+            index.append(number)
             sums.append(metrics.sums(said, depth))
             guess.append(metrics.sums(np.full_like(depth, seen.median), depth))
-        guessed = metrics.scores(guess)
-        return metrics.scores(sums) | {f"guess_{k}": v for k, v in guessed.items()}
+        both = np.array([sums, guess])
+
+        def measure(rows: Rows) -> dict[str, float]:
+            found, guessed = (metrics.scores(each[rows]) for each in both)
+            return found | {f"guess_{k}": v for k, v in guessed.items()}
+
+        return outcome(np.array(index), measure)
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

@@ -19,6 +19,7 @@ from keras_ssl.evaluation.boxes import BoxedImages, boxed, mirrored, padded
 from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.fine_tune import copied
 from keras_ssl.evaluation.maps import with_maps
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 from keras_ssl.evaluation.pyramid import EncoderLevels
 from keras_ssl.metrics.detection import detection_scores, need_pycocotools
 
@@ -30,7 +31,7 @@ _IMAGES = 16
 
 @register("evaluation", "detection")
 @dataclasses.dataclass(frozen=True)
-class Detection:
+class Detection(PerImage):
     """COCO's AP of keras-cv's RetinaNet, trained on the encoder's maps.
 
     A copy of the encoder is trained with it: what is scored stays as it is. Batch norms
@@ -76,8 +77,8 @@ class Detection:
         )
         checks.positive(batch_size=self.batch_size, depth=self.depth, cells=self.cells)
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `ap`, `ap50`, `ap75`, each class's AP as `ap/CLASS`, and counts.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `ap`, `ap50`, `ap75`, each class's AP as `ap/CLASS`, and counts.
 
         `images` and `boxes` are those of test, `left_out` the boxes of test and train
         that cover nothing of their image.
@@ -94,23 +95,31 @@ class Detection:
         names = train.classes
         detector = self.fit(encoder, data.size, train)
         found = detections(detector, test.images, data.size)
-        scores = detection_scores(
-            [test.boxes[i] for i in found], list(found.values()), len(names)
-        )
-        each = {
-            f"ap/{name}": float(ap)
-            for name, ap in zip(names, scores.by_class, strict=True)
-            if not math.isnan(ap)
-        }
-        return {
-            "ap": scores.ap,
-            "ap50": scores.ap50,
-            "ap75": scores.ap75,
-            **each,
-            "images": len(found),
-            "boxes": sum(len(test.boxes[i][1]) for i in found),
-            "left_out": train.left_out + test.left_out,
-        }
+        numbers = np.array(list(found), int)
+
+        def measure(rows: Rows) -> dict[str, float]:
+            shown = numbers[rows]
+            scores = detection_scores(
+                [test.boxes[i] for i in shown], [found[i] for i in shown], len(names)
+            )
+            each = {
+                f"ap/{name}": float(ap)
+                for name, ap in zip(names, scores.by_class, strict=True)
+                if not math.isnan(ap)
+            }
+            return {
+                "ap": scores.ap,
+                "ap50": scores.ap50,
+                "ap75": scores.ap75,
+                **each,
+                "images": len(shown),
+                "boxes": sum(len(test.boxes[i][1]) for i in shown),
+                "left_out": train.left_out + test.left_out,
+            }
+
+        # Of part of a source they are numbered anew.
+        chosen = pipeline.subset(data.test.count, data.test_limit)
+        return outcome(chosen[numbers], measure)
 
     def fit(self, encoder: Any, size: int, train: BoxedImages) -> Any:
         """Trains a detector on a copy of an encoder.

@@ -13,11 +13,12 @@ import numpy as np
 
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
+from keras_ssl.evaluation.per_image import Outcome, PerImage, top1
 
 
 @register("evaluation", "few_shot")
 @dataclasses.dataclass(frozen=True)
-class FewShot:
+class FewShot(PerImage):
     """Top-1 of a ridge regression to the classes, learned from a few images of each.
 
     Features have unit length and are centred by those few. The penalty is the one
@@ -47,8 +48,8 @@ class FewShot:
                 f"penalties needs positive strengths, got {self.penalties}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `top1` and the chosen `penalty`.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `top1` and the chosen `penalty`.
 
         Raises:
             ValueError: If a class has too few train images.
@@ -61,8 +62,7 @@ class FewShot:
         share = targets.mean(axis=0)
         weights, penalty = ridge(x - mean, targets - share, self.penalties)
         predicted = np.argmax((unit_rows(f.test) - mean) @ weights + share, axis=1)
-        top1 = float(np.mean(predicted == f.test_labels))
-        return {"top1": top1, "penalty": penalty}
+        return top1(predicted, f, {"penalty": penalty})
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

@@ -25,6 +25,7 @@ from keras_ssl.encoders.base import example_shape
 from keras_ssl.encoders.projected import ProjectedEncoder
 from keras_ssl.evaluation.data import Encode, EvaluationData, need_model
 from keras_ssl.evaluation.few_shot import draw
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 from keras_ssl.heads.linear import Linear
 from keras_ssl.optimizers.sgd import SGD
 
@@ -35,7 +36,7 @@ def _nesterov(learning_rate: Any) -> SGD:
 
 @register("evaluation", "fine_tune")
 @dataclasses.dataclass(frozen=True)
-class FineTune:
+class FineTune(PerImage):
     """Top-1 of the encoder after it was trained on labels, from its weights on.
 
     A copy is trained: what is scored stays as it is. With `--projector_layers` it is
@@ -78,12 +79,16 @@ class FineTune:
                 f"{self.epochs}, {self.batch_size}, {self.rate}, {self.head_factor}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `top1`, `top5` where there are more classes, and `images` used."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `top1`, `top5` where there are more classes, and `images` used."""
         classifier, count = self.fit(need_model(encode, "fine_tune"), data)
         predict = tf.function(lambda x: classifier(x, training=False), autograph=False)
-        found = data.split(predict, data.test, data.test_limit)
-        return {**accuracies(*found[:2]), "images": count}
+        logits, labels, index = data.split(predict, data.test, data.test_limit)
+
+        def measure(rows: Rows) -> dict[str, float]:
+            return {**accuracies(logits[rows], labels[rows]), "images": count}
+
+        return outcome(index, measure)
 
     def fit(
         self, encoder: keras.Model, data: EvaluationData

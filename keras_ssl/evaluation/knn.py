@@ -8,11 +8,12 @@ import numpy as np
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.neighbours import DISTANCES, Neighbours, nearest
+from keras_ssl.evaluation.per_image import Outcome, PerImage, top1
 
 
 @register("evaluation", "knn")
 @dataclasses.dataclass(frozen=True)
-class KNN:
+class KNN(PerImage):
     """Top-1 of weighted k-nearest-neighbour votes on frozen features.
 
     Args:
@@ -39,13 +40,13 @@ class KNN:
                 f"{self.distance!r}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `{"top1": share of test images classified right}`."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `{"top1": share of test images classified right}`."""
         f = data.features(encode)
         k = min(self.k, len(f.train))
         found = nearest(f.train, f.test, k, self.distance)
         predicted = _vote(found, f.train_labels, f.num_classes, self.temperature)
-        return {"top1": float(np.mean(predicted == f.test_labels))}
+        return top1(predicted, f)
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

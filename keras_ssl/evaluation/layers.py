@@ -18,13 +18,14 @@ from keras_ssl.data.sources import Source
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features
 from keras_ssl.evaluation.linear import LinearProbe
 from keras_ssl.evaluation.maps import with_maps
+from keras_ssl.evaluation.per_image import Outcome, PerImage, tried
 
 _POOLINGS = ("average", "max", "resize")
 
 
 @register("evaluation", "layers")
 @dataclasses.dataclass(frozen=True)
-class Layers:
+class Layers(PerImage):
     """Top-1 of a probe on the maps of each stage, convolution or block.
 
     The number that counts is the last layer's: the best one's would be chosen on test.
@@ -62,31 +63,43 @@ class Layers:
                 f"{name_of(self.probe)} gives {self.probe.score}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns the score of each layer by its name, and the last one's as `top1`.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has the score of each layer by its name, and the last one's as `top1`.
 
         Raises:
             ValueError: If the encoder has no maps, or another number of layers than
                 `sides`.
         """
-        found, last = {}, 0.0
+        found: dict[str, Outcome] = {}
         features = self.features(encode, data)
         for name in list(features):
             # What was scored is dropped, to make room for the probe.
-            kept = _Kept(features.pop(name))
-            last = self._probe().run(encode, kept)["top1"]
-            found[name] = last
-        return {"top1": last, **found}
+            kept: Any = _Kept(features.pop(name))
+            found[name] = tried(self._probe(), encode, kept)
+
+        def scores(of: Callable[[Outcome], dict[str, float]]) -> dict[str, float]:
+            each = {name: of(part)["top1"] for name, part in found.items()}
+            return {"top1": list(each.values())[-1], **each}
+
+        return Outcome(
+            scores(lambda part: part.numbers),
+            lambda rows: scores(lambda part: part.without(rows)),
+        )
 
     def features(self, encode: Encode, data: EvaluationData) -> dict[str, Features]:
         """Pooled features of every layer, `(n, side * side * c)`, by its name."""
         read = self._reader(encode, data.train.kind)
-        train, train_labels = _gather(read, data, data.train, data.train_limit)
-        test, test_labels = _gather(read, data, data.test, data.test_limit)
+        train, train_labels, _ = _gather(read, data, data.train, data.train_limit)
+        test, test_labels, index = _gather(read, data, data.test, data.test_limit)
         _, classes = data.train.need_labels("An evaluation")
         return {
             name: Features(
-                train[name], train_labels, test[name], test_labels, len(classes)
+                train[name],
+                train_labels,
+                test[name],
+                test_labels,
+                len(classes),
+                test_index=index,
             )
             for name in train
         }
@@ -158,6 +171,10 @@ class _Kept:
         del encode
         return self.made
 
+    def without(self, rows: np.ndarray) -> "_Kept":
+        """The same without some test images."""
+        return _Kept(self.made.without(rows))
+
 
 def pool(maps: tf.Tensor, side: int, pooling: str = "average") -> tf.Tensor:
     """Maps at another size.
@@ -190,8 +207,8 @@ def _gather(
     data: EvaluationData,
     source: Source,
     limit: int | None,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Features of a split by layer, and its labels; each number is held once."""
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Features of a split by layer, its labels and indices; numbers are held once."""
     labels, _ = source.need_labels("An evaluation")
     count = len(pipeline.subset(source.count, limit))
     found: dict[str, np.ndarray] = {}
@@ -208,4 +225,5 @@ def _gather(
         done += len(index)
     # Images that cannot be read are left out.
     made = {name: x[:done] for name, x in found.items()}
-    return made, labels[np.concatenate(seen)]
+    index = np.concatenate(seen)
+    return made, labels[index], index

@@ -17,8 +17,9 @@ import tensorflow as tf
 from keras_ssl.data import pipeline
 from keras_ssl.data.sources import Source
 from keras_ssl.evaluation import results
-from keras_ssl.evaluation.data import Encode, EvaluationData
+from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.neighbours import nearest
+from keras_ssl.evaluation.per_image import Outcome
 
 # Correlation of slopes from which on two images are called near duplicates. Tried with
 # the 50,000 train images of CIFAR-10: of 700 test images turned by a quarter, which are
@@ -99,14 +100,14 @@ class Leakage:
         return self._found[key]
 
     def beside(
-        self, evaluation: Any, encode: Encode, data: EvaluationData
+        self, outcome: Outcome, score: str, data: EvaluationData
     ) -> dict[str, Any]:
         """What belongs beside a result: how many test images the encoder has seen.
 
         Args:
-            evaluation: What was run.
-            encode: The encoder's features.
-            data: What it was scored on.
+            outcome: What came of the test images.
+            score: Name of the number that counts.
+            data: What the encoder was scored on.
 
         Returns:
             `near_duplicates`, their `share`, `of` how many, `threshold`, what the
@@ -124,10 +125,8 @@ class Leakage:
             },
         }
         if 0 < len(found.rows) < found.of:
-            numbers = evaluation.run(encode, data.without(found.rows))
-            beside["without"] = results.rounded(
-                {evaluation.score: numbers[evaluation.score]}
-            )
+            numbers = outcome.without(found.rows)
+            beside["without"] = results.rounded({score: numbers[score]})
         return beside
 
     def _described(

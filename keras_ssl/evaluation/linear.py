@@ -14,11 +14,12 @@ import tensorflow as tf
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features
+from keras_ssl.evaluation.per_image import Outcome, PerImage, top1
 
 
 @register("evaluation", "linear")
 @dataclasses.dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(PerImage):
     """Top-1 of a linear classifier on frozen, standardised features.
 
     Args:
@@ -48,11 +49,11 @@ class LinearProbe:
                 f"max_iterations must be at least 4, got {self.max_iterations}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `top1` and the chosen `l2`."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `top1` and the chosen `l2`."""
         f = standardized(data.features(encode))
         weights, l2 = self.fit(f)
-        return {"top1": _accuracy(weights, f.test, f.test_labels), "l2": l2}
+        return top1(_classes(weights, f.test), f, {"l2": l2})
 
     def fit(self, f: Features) -> tuple[np.ndarray, float]:
         """Chooses the penalty and fits to all of train.
@@ -174,5 +175,8 @@ def _loss_and_gradient(
 
 
 def _accuracy(weights: np.ndarray, x: np.ndarray, labels: np.ndarray) -> float:
-    logits = x @ weights[:-1] + weights[-1]
-    return float(np.mean(np.argmax(logits, axis=1) == labels))
+    return float(np.mean(_classes(weights, x) == labels))
+
+
+def _classes(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return np.argmax(x @ weights[:-1] + weights[-1], axis=1)

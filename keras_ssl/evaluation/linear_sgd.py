@@ -21,6 +21,7 @@ from keras_ssl.data.rows import rows_of
 from keras_ssl.data.sources import Source
 from keras_ssl.evaluation.class_tokens import class_tokens
 from keras_ssl.evaluation.data import Encode, EvaluationData
+from keras_ssl.evaluation.per_image import Outcome, PerImage, top1
 
 Batches = Iterable[tuple[tf.Tensor, tf.Tensor]]
 _MOMENTUM = 0.9
@@ -32,7 +33,7 @@ _EPSILON, _KEEP = 1e-6, 0.9
 
 @register("evaluation", "linear_sgd")
 @dataclasses.dataclass(frozen=True)
-class LinearSGD:
+class LinearSGD(PerImage):
     """Top-1 of a linear classifier trained by SGD on crops of train.
 
     One pass over the crops trains a head for each rate. With more than one rate a part
@@ -95,8 +96,8 @@ class LinearSGD:
         if not 0.0 < self.held_out < 1.0:
             raise ValueError(f"held_out must be in (0, 1), got {self.held_out}.")
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `top1` and the `rate` that it was reached with.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `top1` and the `rate` that it was reached with.
 
         Raises:
             ValueError: If data are recordings, or train has not a whole batch.
@@ -119,8 +120,8 @@ class LinearSGD:
         if len(held):
             plain = _plain(encode, data, held)
             chosen = int(np.argmax(heads.accuracy(*plain)))
-        top1 = heads.accuracy(features.test, features.test_labels)[chosen]
-        return {"top1": float(top1), "rate": float(self.rates[chosen])}
+        predicted = heads.classes(features.test)[chosen]
+        return top1(predicted, features, {"rate": float(self.rates[chosen])})
 
     def fit(
         self, batches: Batches, width: int, num_classes: int, steps: int
@@ -235,14 +236,15 @@ class Heads:
 
     def accuracy(self, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Share of rows that each head classifies right, `(count,)`."""
+        return np.mean(self.classes(x) == labels, axis=1)
+
+    def classes(self, x: np.ndarray) -> np.ndarray:
+        """The class of each row by each head, `(count, n)`."""
         if self.settings.norm:
             x = (x - self.mean.numpy()) / np.sqrt(self.variance.numpy() + _EPSILON)
         kernel, bias = (v.numpy() for v in self.weights)
         return np.array(
-            [
-                np.mean(np.argmax(x @ k + b, axis=1) == labels)
-                for k, b in zip(kernel, bias, strict=True)
-            ]
+            [np.argmax(x @ k + b, axis=1) for k, b in zip(kernel, bias, strict=True)]
         )
 
     def _step(self, x: tf.Tensor, labels: tf.Tensor, rates: tf.Tensor) -> None:

@@ -9,7 +9,9 @@ import tensorflow as tf
 from keras_ssl.data import pipeline
 from keras_ssl.data.sources import Source
 from keras_ssl.data.truth import IGNORED
+from keras_ssl.evaluation import per_image
 from keras_ssl.evaluation.data import EvaluationData
+from keras_ssl.evaluation.per_image import Outcome
 from keras_ssl.metrics import segmentation
 
 
@@ -74,13 +76,13 @@ def cross_entropy(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     )
 
 
-def scores(
-    found: Iterable[tuple[np.ndarray, np.ndarray]], known: Classes
-) -> dict[str, float]:
+def outcome(
+    found: Iterable[tuple[int, np.ndarray, np.ndarray]], known: Classes
+) -> Outcome:
     """Scores of predicted masks, over all pixels of all images together.
 
     Args:
-        found: Predicted and true masks, `(h, w)` each.
+        found: Numbers of the images, predicted and true masks, `(h, w)` each.
         known: The classes.
 
     Returns:
@@ -89,9 +91,18 @@ def scores(
         the most frequent class of train.
     """
     count = len(known.names)
-    table = np.zeros((count, count), np.int64)
-    for said, mask in found:
-        table += segmentation.confusion(said, mask, count)
+    index, tables = [], []
+    for number, said, mask in found:
+        index.append(number)
+        tables.append(segmentation.confusion(said, mask, count))
+    each = np.array(tables, np.int32)
+    return per_image.outcome(
+        np.array(index), lambda rows: _scores(each[rows].sum(axis=0), known)
+    )
+
+
+def _scores(table: np.ndarray, known: Classes) -> dict[str, float]:
+    count = len(known.names)
     guess = np.zeros_like(table)
     guess[:, known.most] = table.sum(axis=1)
     numbers = {

@@ -4,14 +4,18 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import keras
 
 from keras_ssl import metrics
 from keras_ssl.core import registry
+from keras_ssl.evaluation import per_image
 from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.raw import RAW
+
+if TYPE_CHECKING:
+    from keras_ssl.evaluation.leakage import Leakage
 
 # What is drawn anew for each seed, beside which results of one protocol differ.
 _SEED = "seed"
@@ -23,8 +27,10 @@ class Evaluation(Protocol):
     Class attributes:
         score: Name of the number that stands for the result, the higher the better.
 
-    One that also takes several labels an image says so by `several = True`; one that
-    needs no labels but what is true of places by `truth`: `mask`, `depth` or `boxes`.
+    One that is a `PerImage` learns once, even where its score is asked for on a part of
+    the test images too. One that also takes several labels an image says so by
+    `several = True`; one that needs no labels but what is true of places by `truth`:
+    `mask`, `depth` or `boxes`.
     """
 
     score: ClassVar[str]
@@ -39,7 +45,12 @@ class Evaluation(Protocol):
 
 
 def result(
-    evaluation: Any, subject: str, encode: Encode, data: EvaluationData, step: int
+    evaluation: Any,
+    subject: str,
+    encode: Encode,
+    data: EvaluationData,
+    step: int,
+    leaks: "Leakage | None" = None,
 ) -> dict[str, Any]:
     """One line of evaluations.jsonl: the scores and all that they depend on.
 
@@ -49,24 +60,29 @@ def result(
         encode: Its features of a batch.
         data: What it is scored on.
         step: Of the run.
+        leaks: What looks for test images that the encoder has seen.
 
     Returns:
         The numbers of the evaluation by name, and `step`, `evaluation`, `subject`,
-        `score` (which number counts), `health`, `protocol` and its `fingerprint`.
+        `score` (which number counts), `health`, `protocol` and its `fingerprint`; with
+        `leaks` also `leakage`, see `Leakage.beside`.
     """
     check(evaluation, data)
-    numbers = evaluation.run(encode, data)
+    found = per_image.tried(evaluation, encode, data)
     name, protocol, mark = described(evaluation, data)
-    return {
+    row = {
         "step": step,
         "evaluation": name,
         "subject": subject,
         "score": evaluation.score,
-        **rounded(numbers),
+        **rounded(found.numbers),
         "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
         "protocol": protocol,
         "fingerprint": mark,
     }
+    if leaks is not None:
+        row["leakage"] = leaks.beside(found, evaluation.score, data)
+    return row
 
 
 def described(evaluation: Any, data: EvaluationData) -> tuple[str, dict[str, Any], str]:

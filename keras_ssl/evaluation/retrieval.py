@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_ssl import metrics
 from keras_ssl.core.registry import register
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features, unit_rows
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 
 # Similarities ranked at a time: 32 MB of float32, and some 200 MB beside.
 _CHUNK = 8 << 20
@@ -17,7 +18,7 @@ _CHUNK = 8 << 20
 
 @register("evaluation", "retrieval")
 @dataclasses.dataclass(frozen=True)
-class Retrieval:
+class Retrieval(PerImage):
     """Mean average precision and recall@k of test images among train images, by cosine.
 
     Relevant to an image are those of its class. Recall@k is the share of test images
@@ -43,22 +44,31 @@ class Retrieval:
                 f"ks and queries must be positive, got {self.ks} and {self.queries}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `map` and `recall@k`; images whose class train lacks do not count."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `map` and `recall@k`; images whose class train lacks do not count."""
         f = data.features(encode)
-        asked = np.isin(f.test_labels, f.train_labels).nonzero()[0]
-        if self.queries is not None and self.queries < len(asked):
-            asked = asked[np.linspace(0, len(asked) - 1, self.queries).astype(int)]
-        train, test = unit_rows(f.train), unit_rows(f.test[asked])
-        labels = f.test_labels[asked]
-        rows = max(1, _CHUNK // len(train))
-        parts = [
-            self._of(f, train, test[at : at + rows], labels[at : at + rows])
-            for at in range(0, len(test), rows)
-        ]
-        mean = np.concatenate(parts).mean(axis=0)
-        names = ("map", *(f"recall@{k}" for k in self.ks))
-        return dict(zip(names, map(float, mean), strict=True))
+        train, known = unit_rows(f.train), np.isin(f.test_labels, f.train_labels)
+        each = np.zeros((len(f.test), 1 + len(self.ks)))
+        done = np.zeros(len(f.test), bool)
+
+        def measure(rows: Rows) -> dict[str, float]:
+            counts = np.zeros(len(f.test), bool)
+            counts[rows] = True
+            asked = np.flatnonzero(known & counts)
+            if self.queries is not None and self.queries < len(asked):
+                asked = asked[np.linspace(0, len(asked) - 1, self.queries).astype(int)]
+            # Of fewer images others may ask.
+            new = asked[~done[asked]]
+            chunk = max(1, _CHUNK // len(train))
+            for part in np.split(new, range(chunk, len(new), chunk)):
+                test = unit_rows(f.test[part])
+                each[part] = self._of(f, train, test, f.test_labels[part])
+            done[new] = True
+            names = ("map", *(f"recall@{k}" for k in self.ks))
+            mean = each[asked].mean(axis=0)
+            return dict(zip(names, map(float, mean), strict=True))
+
+        return outcome(f.test_index, measure)
 
     def _of(
         self, f: Features, train: np.ndarray, test: np.ndarray, labels: np.ndarray

@@ -15,12 +15,13 @@ from keras_ssl.data.dense_training import Placing
 from keras_ssl.evaluation import maps, masks
 from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.dense_fit import DenseFit, predictions
+from keras_ssl.evaluation.per_image import Outcome, PerImage
 from keras_ssl.heads.linear_maps import LinearMaps
 
 
 @register("evaluation", "segmentation")
 @dataclasses.dataclass(frozen=True)
-class Segmentation:
+class Segmentation(PerImage):
     """Mean IoU of a 1x1 convolution on the encoder's maps, which stay as they are.
 
     Maps are normalised by channel, resized to the finest one, bilinearly, and put
@@ -53,8 +54,8 @@ class Segmentation:
     def __post_init__(self) -> None:
         self._fit()
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `miou` and what else `masks.scores` has.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `miou` and what else `masks.scores` has.
 
         Raises:
             ValueError: If there are no masks, or the encoder has no such maps.
@@ -72,7 +73,7 @@ class Segmentation:
 
         trained = head.trainable_variables
         self._fit()(predict, trained, masks.cross_entropy, data, "mask")
-        return masks.scores(predictions(predict, data, "mask", masks.said), known)
+        return masks.outcome(predictions(predict, data, "mask", masks.said), known)
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

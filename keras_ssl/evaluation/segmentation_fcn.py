@@ -17,12 +17,13 @@ from keras_ssl.evaluation import maps, masks
 from keras_ssl.evaluation.data import Encode, EvaluationData
 from keras_ssl.evaluation.dense_fit import DenseFit, predictions
 from keras_ssl.evaluation.fine_tune import copied
+from keras_ssl.evaluation.per_image import Outcome, PerImage
 from keras_ssl.heads.fcn import FCNHead
 
 
 @register("evaluation", "segmentation_fcn")
 @dataclasses.dataclass(frozen=True)
-class SegmentationFCN:
+class SegmentationFCN(PerImage):
     """Mean IoU after the encoder was trained on masks, from its weights on.
 
     A copy is trained: what is scored stays as it is.
@@ -64,8 +65,8 @@ class SegmentationFCN:
                 f"{self.width} and {self.dilation}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `miou` and what else `masks.scores` has.
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `miou` and what else `masks.scores` has.
 
         Raises:
             ValueError: If there are no masks, or the encoder has no such maps.
@@ -84,7 +85,7 @@ class SegmentationFCN:
 
         trained = [*encoder.trainable_variables, *head.trainable_variables]
         self._fit()(predict, trained, masks.cross_entropy, data, "mask")
-        return masks.scores(predictions(predict, data, "mask", masks.said), known)
+        return masks.outcome(predictions(predict, data, "mask", masks.said), known)
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

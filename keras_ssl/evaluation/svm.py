@@ -18,11 +18,12 @@ from keras_ssl.core.registry import register
 from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
 from keras_ssl.evaluation.measures import signs as as_signs
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 
 
 @register("evaluation", "svm")
 @dataclasses.dataclass(frozen=True)
-class SVM:
+class SVM(PerImage):
     """Mean average precision of one linear SVM a class on features of unit length.
 
     Images may have several labels, or one.
@@ -58,8 +59,8 @@ class SVM:
                 f"got {self.folds} and {self.points!r}."
             )
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns `map`, over the classes that test has."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has `map`, over the classes that test has."""
         f = data.features(encode, several=True)
         train, test = unit_rows(f.train), unit_rows(f.test)
         signs, truth = (
@@ -68,7 +69,12 @@ class SVM:
         costs = self.choose(train, signs)
         weights = fit_svm(train, signs, costs, self.positive_weight)
         scores = test @ weights[:-1] + weights[-1]
-        return {"map": float(np.nanmean(self._precision(scores, truth)))}
+
+        def measure(rows: Rows) -> dict[str, float]:
+            each = self._precision(scores[rows], truth[rows])
+            return {"map": float(np.nanmean(each))}
+
+        return outcome(f.test_index, measure)
 
     def choose(self, x: np.ndarray, signs: np.ndarray) -> np.ndarray:
         """The cost of each class whose average precision over the folds is best.

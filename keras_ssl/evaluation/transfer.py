@@ -17,6 +17,7 @@ from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features
 from keras_ssl.evaluation.linear import fit_logistic
 from keras_ssl.evaluation.measures import MEASURES, signs
+from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
 from keras_ssl.evaluation.sigmoid import fit_sigmoids
 
 # 45 strengths, of which each is the last one times 1.78.
@@ -25,7 +26,7 @@ GRID = tuple(float(f"{10**power:.3g}") for power in np.linspace(-6, 5, 45))
 
 @register("evaluation", "transfer")
 @dataclasses.dataclass(frozen=True)
-class Transfer:
+class Transfer(PerImage):
     """A linear classifier whose penalty is chosen on validation images.
 
     Args:
@@ -67,15 +68,20 @@ class Transfer:
         """Whether images may have several labels."""
         return self.score == "map"
 
-    def run(self, encode: Encode, data: EvaluationData) -> dict[str, float]:
-        """Returns the score, that of the validation images, and the chosen `l2`."""
+    def outcome(self, encode: Encode, data: EvaluationData) -> Outcome:
+        """Has the score, that of the validation images, and the chosen `l2`."""
         f = data.features(encode, self.several)
         x, y, held = self._parts(f)
         test = signs(f.test_labels, f.num_classes) if self.several else f.test_labels
         l2, score, start = self._choose(x, y, held, f.num_classes)
         weights = self._fit(x, y, f.num_classes, l2, start)
-        found = MEASURES[self.score](_scores(weights, f.test), test)
-        return {self.score: found, "val": score, "l2": l2}
+        scores = _scores(weights, f.test)
+
+        def measure(rows: Rows) -> dict[str, float]:
+            found = MEASURES[self.score](scores[rows], test[rows])
+            return {self.score: found, "val": score, "l2": l2}
+
+        return outcome(f.test_index, measure)
 
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""

@@ -95,9 +95,7 @@ def evaluate(
         after = f"/projector_{projector_layers}" if projector_layers else ""
         label = subject if subject in _RAW else subject + after
         for run in all_runs:
-            rows.append(results.result(run, label, encode, both, meta["step"]))
-            if leaks is not None:
-                rows[-1]["leakage"] = leaks.beside(run, encode, both)
+            rows.append(results.result(run, label, encode, both, meta["step"], leaks))
             run_dir.append_line(path / run_dir.EVALUATIONS, rows[-1])
     return rows
 

@@ -31,17 +31,17 @@ def lines(rows: Iterable[Row]) -> list[str]:
     Returns:
         A table; nothing but its head if there are no rows.
     """
-    cells: dict[tuple[str, ...], dict[str, dict[Any, Row]]] = {}
-    last: dict[tuple[tuple[str, ...], str], int] = collections.defaultdict(int)
+    cells: dict[tuple[str, str, str, str], dict[str, dict[Any, Row]]] = {}
+    last: dict[tuple[Any, str], int] = collections.defaultdict(int)
     for row in rows:
-        key, subject = _key(row), row["subject"]
+        shared, subject = key(row), row["subject"]
         step = row.get("step", 0)
-        if step < last[key, subject]:
+        if step < last[shared, subject]:
             continue
-        found = cells.setdefault(key, {})
-        if step > last[key, subject]:
+        found = cells.setdefault(shared, {})
+        if step > last[shared, subject]:
             found[subject] = {}
-        last[key, subject] = step
+        last[shared, subject] = step
         found.setdefault(subject, {})[row["protocol"].get("seed")] = row
     subjects = list(dict.fromkeys(s for found in cells.values() for s in found))
     subjects.sort(key=lambda s: [*_SUBJECTS, s].index(s))
@@ -52,7 +52,7 @@ def lines(rows: Iterable[Row]) -> list[str]:
         name, data, measure, mark = shared
         any_row = next(iter(next(iter(found.values())).values()))
         scores = [_score(found.get(subject, {})) for subject in subjects]
-        about = [name, data, _images(any_row), measure]
+        about = [name, data, images(any_row), measure]
         table.append([*about, *scores, _leakage(found), f"`{mark}`"])
     return [f"| {' | '.join(line)} |" for line in table]
 
@@ -69,7 +69,12 @@ def at_the_end(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row not in ours or row.get("step", 0) == last]
 
 
-def _key(row: Row) -> tuple[str, str, str, str]:
+def key(row: Row) -> tuple[str, str, str, str]:
+    """What scores that compare have in common: evaluation, data, measure, fingerprint.
+
+    Args:
+        row: A line of evaluations.jsonl, of an older version too.
+    """
     name, protocol = row["evaluation"], row["protocol"]
     data = row.get("task") or protocol.get("test", {}).get("data", "")
     mark = row.get("fingerprint") or fingerprint(name, protocol)
@@ -85,7 +90,8 @@ def _score(by_seed: Mapping[Any, Row]) -> str:
     return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def _images(row: Row) -> str:
+def images(row: Row) -> str:
+    """Numbers of train, validation and test images of a line of evaluations.jsonl."""
     protocol = row["protocol"]
     parts = [
         protocol.get(split, {}).get("images") for split in ("train", "val", "test")

@@ -84,7 +84,7 @@ def extract(path: str, out: str, request: Extract | None = None) -> dict[str, An
         raise ValueError(f"batch_size must be at least 1, got {request.batch_size}.")
     _check_free(folder, target)
     encode, source, record = _opened(path, request)
-    with lock.held(folder):
+    with lock.held(folder, "--out"):
         parts = _begun(folder, record)
         _fill(parts, encode, source, record)
         skipped = parts.write_skipped(folder / SKIPPED)

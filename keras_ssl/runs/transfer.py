@@ -127,11 +127,13 @@ class _Scoring:
             progress.passed(task, subject, self.known[key])
             return {"task": task.name, **self.known[key]}
         encode = self._encode(subject, data.size)
-        row = results.result(evaluation, subject, encode, data, self.meta["step"])
-        row = {"task": task.name, **row}
         raw = subject == RAW[data.train.kind][0]
-        if self.leaks is not None and data.train.kind == "image" and not raw:
-            row["leakage"] = self.leaks.beside(evaluation, encode, data)
+        leaks = None if raw or data.train.kind != "image" else self.leaks
+        row = results.result(
+            evaluation, subject, encode, data, self.meta["step"], leaks
+        )
+        row = {"task": task.name, **row}
+        if leaks is not None:
             self._draw(task, data)
         run_dir.append_line(self.path / run_dir.EVALUATIONS, row)
         progress.scored(task, subject, row)

@@ -40,6 +40,12 @@ def test_a_second_process_is_refused_and_leaves_nothing(holder):
         pass
     assert f"Process {child.pid} on " in str(caught.value)
     assert "since 20" in str(caught.value)
+    assert str(caught.value).endswith("give another --run_dir.")
+    with (
+        pytest.raises(ValueError, match=r"another --out\."),
+        lock.held(folder, "--out"),
+    ):
+        pass
     assert (folder / lock.NAME).read_text() == before
 
 
@@ -67,7 +73,7 @@ def test_what_is_made_for_nothing_goes(tmp_path):
 
 
 def test_only_one_of_many_at_a_time(tmp_path):
-    inside, most, taken = [], [], []
+    inside, most, taken, broken = [], [], [], []
 
     def work():
         for _ in range(50):
@@ -79,6 +85,8 @@ def test_only_one_of_many_at_a_time(tmp_path):
                     inside.pop()
             except ValueError:
                 continue
+            except OSError as error:
+                broken.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -86,6 +94,7 @@ def test_only_one_of_many_at_a_time(tmp_path):
     for thread in threads:
         thread.join()
     assert max(most) == 1
+    assert not broken
     assert len(taken) > 10
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.data.sources import Source
+from keras_ssl.evaluation import per_image
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.knn import KNN
 from keras_ssl.evaluation.leakage import Leakage
@@ -97,7 +98,8 @@ def test_a_result_says_what_it_is_without_them(leaks, pixels):
 
     evaluation = KNN(k=1)
     whole = evaluation.run(encode, data)["top1"]
-    beside = leaks.beside(evaluation, encode, data)
+    outcome = per_image.tried(evaluation, encode, data)
+    beside = leaks.beside(outcome, "top1", data)
     assert (beside["near_duplicates"], beside["of"]) == (10, 30)
     assert beside["share"] == pytest.approx(1 / 3, abs=1e-6)
     assert beside["pretrained_on"] == {"data": "fake:seen", "split": "train"}
@@ -118,7 +120,7 @@ def test_without_copies_there_is_nothing_more_to_say(leaks, pixels):
     labels = np.arange(COUNT) % 2
     turned = source(np.rot90(pixels, 1, (1, 2)), "turned too", labels)
     data = EvaluationData(source(pixels, "seen", labels), turned, 32)
-    beside = leaks.beside(KNN(), None, data)
+    beside = leaks.beside(None, "top1", data)
     assert beside["near_duplicates"] == 0
     assert "without" not in beside
 

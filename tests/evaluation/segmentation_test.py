@@ -83,7 +83,7 @@ def test_evaluations_of_labels_say_that_there_are_none():
 def test_scores_of_masks_by_hand():
     known = masks.Classes(("a", "b", "c"), most=0)
     true = np.array([[0, 0, 1, IGNORED]])
-    got = masks.scores([(np.array([[0, 1, 1, 2]]), true)], known)
+    got = masks.outcome([(0, np.array([[0, 1, 1, 2]]), true)], known).numbers
     assert got["miou"] == pytest.approx(0.5)
     # Two of three, and nothing of b.
     assert got["guess_miou"] == pytest.approx((2 / 3 + 0) / 2)
