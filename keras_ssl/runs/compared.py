@@ -1,11 +1,15 @@
-"""The settings by which runs are compared, from what a run's record knows."""
+"""By which settings and scores runs are compared, as their records know them."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_ssl.callbacks.hyperparameters import Setting
-from keras_ssl.core import config
+from keras_ssl.core import config, registry
+
+# Settings that are shown from the start.
+FIRST = ("batch_size", "data", "encoder", "epochs", "method")
+_SCALARS = ("objective/loss", "features/rank", "health/state")
 
 
 def settings(content: Mapping[str, Any]) -> dict[str, Setting]:
@@ -41,6 +45,18 @@ def settings(content: Mapping[str, Any]) -> dict[str, Setting]:
         "seed": content["seed"],
         **_own(content["method"]),
     }
+
+
+def scores(evaluations: Sequence[Any]) -> list[str]:
+    """Tags of scalars that runs are compared by.
+
+    Args:
+        evaluations: Of this run, whose scores come first; other runs have others.
+    """
+    mine = [registry.name_of(evaluation) for evaluation in evaluations]
+    rest = [name for name in registry.names("evaluation") if name not in mine]
+    tags = [f"{name}/encoder" for name in mine]
+    return [*tags, *_SCALARS, *(f"{name}/encoder" for name in rest)]
 
 
 def _own(method: str) -> dict[str, Setting]:

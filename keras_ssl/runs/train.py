@@ -100,8 +100,8 @@ def train(
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
         health: How to watch for collapse; as `Health` does by default.
-        feature_pictures: What TensorBoard shows of the features; as `FeaturePictures`
-            does by default.
+        feature_pictures: What TensorBoard shows of the features; `FeaturePictures` with
+            what is bound to it by default.
         callbacks: Further Keras callbacks; their `open(directory, evaluation data,
             writer)`, if any, is called before training where there are labels.
         log_every_steps: Steps between lines of `metrics.jsonl`.
@@ -116,6 +116,8 @@ def train(
         ValueError: If the settings do not fit together, or the directory holds
             another run, or too many images cannot be read.
     """
+    # Bindings of it count even where nobody asks for it.
+    feature_pictures = feature_pictures or config.build("callback", "FeaturePictures")
     given = dict(locals())
     if launch.instead is not None:
         return launch.instead(**given)
@@ -177,10 +179,10 @@ def train(
         distribute.is_chief(),
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
-    pictures = (feature_pictures or FeaturePictures()).open(
-        launch.run_dir, source, size, batch_size, logger.writer
-    )
-    hyperparameters.begin(logger.writer, compared.settings(record.content))
+    feature_pictures.open(launch.run_dir, source, size, batch_size, logger.writer)
+    settings = compared.settings(record.content)
+    columns = compared.scores(evaluation.evaluations if evaluation else ())
+    hyperparameters.begin(logger.writer, settings, compared.FIRST, columns)
     probe = functools.partial(fixed_batch, source, views, launch.seed)
     watcher = (health or Health()).open(
         launch.run_dir, method, clock, batch_size, probe, logger.writer, record.tell
@@ -192,7 +194,7 @@ def train(
     # A step's line first: a checkpoint knows of steps that are in no line yet.
     hooks = [logger, saver, finite, watcher, stops, *callbacks]
     if distribute.is_chief():
-        hooks += [drawn, pictures]
+        hooks += [drawn, feature_pictures]
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
     now = time.perf_counter
