@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class MethodPictures(keras.callbacks.Callback):
     """Draws a method's `pictures` of the same few images as it learns.
 
-    The latest are a PNG in the run's directory, all are in TensorBoard. Methods
-    without pictures cost nothing.
+    The latest are a PNG in the run's directory, all are in TensorBoard, by the name of
+    what the method shows. Methods without pictures cost nothing.
 
     Args:
         directory: The run's directory.
@@ -66,11 +66,10 @@ class MethodPictures(keras.callbacks.Callback):
         }
         if not rows:
             return
-        draw_rows(self.directory / run_dir.PICTURES, {k: [*v] for k, v in rows.items()})
-        # One picture: a row of images above the other.
-        sheet = [np.concatenate([*row], axis=1) for row in rows.values()]
-        with self.writer.as_default(int(self.model.optimizer.iterations.numpy())):
-            tf.summary.image("pictures", np.concatenate(sheet, axis=0)[None])
+        path, step = self.directory / run_dir.PICTURES, self.model.optimizer.iterations
+        drawn = draw_rows(path, {k: [*v] for k, v in rows.items()})
+        with self.writer.as_default(int(step.numpy())):
+            tf.summary.image(self.model.shows, drawn[None])
 
 
 def sample(

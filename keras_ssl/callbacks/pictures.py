@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.callbacks import sheets
 from keras_ssl.core import run_dir
 from keras_ssl.data import pipeline
 from keras_ssl.evaluation.results import headline
@@ -24,6 +25,7 @@ _NAMES = {
     "raw_pixels": "raw pixels",
     "spectrum": "mean spectrum",
 }
+_VIEWS = "Training images, and below each the views of it that the method is shown."
 _STYLES = (("raw_pixels", ":"), ("spectrum", ":"), ("random_init", "--"))
 
 
@@ -34,8 +36,9 @@ def draw_views(
     seed: int,
     count: int = 8,
     partners: "Prepared | None" = None,
+    writer: tf.summary.SummaryWriter | None = None,
 ) -> None:
-    """Draws images beside their views, as a PNG.
+    """Draws images beside their views, the view sheet, as a PNG.
 
     Args:
         path: Where to.
@@ -44,6 +47,7 @@ def draw_views(
         seed: The run's seed.
         count: Number of images.
         partners: Whom all views but the first show; the image itself if None.
+        writer: TensorBoard's, if it is to show them too.
     """
     sheet: list[list[np.ndarray]] = []
     for i in pipeline.subset(source.count, count):
@@ -64,33 +68,27 @@ def draw_views(
         return
     lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
     names = [source.kind, *(f"view {i}" for i in range(1, len(lines)))]
-    draw_rows(path, dict(zip(names, lines, strict=True)))
+    drawn = draw_rows(path, dict(zip(names, lines, strict=True)))
+    if writer is not None:
+        with writer.as_default(0):
+            tf.summary.image("views", drawn[None], description=_VIEWS)
 
 
 def draw_rows(
     path: str | os.PathLike[str], rows: Mapping[str, Sequence[np.ndarray]]
-) -> None:
+) -> np.ndarray:
     """Draws named rows of pictures, as a PNG.
 
     Args:
         path: Where to.
-        rows: Pictures by the name of their row, equally many in each; `(h, w, 3)`
-            uint8 or floats, which are clipped to [0, 1]; or waveforms `(samples,)`.
+        rows: Pictures by the name of their row, as for `sheets.sheet`.
+
+    Returns:
+        The sheet, `(h, w, 3)` uint8.
     """
-    count = max(len(row) for row in rows.values())
-    figure = _figure(1.2 * count + 0.3, 1.2 * len(rows))
-    axes = figure.subplots(len(rows), count, squeeze=False)
-    for places, (name, row) in zip(axes, rows.items(), strict=True):
-        for axis, picture in zip(places, row, strict=True):
-            axis.set(xticks=[], yticks=[])
-            if picture.ndim == 1:
-                axis.plot(picture, lw=0.4)
-                continue
-            if picture.dtype != np.uint8:
-                picture = np.clip(picture, 0.0, 1.0)
-            axis.imshow(picture, interpolation="nearest")
-        places[0].set_ylabel(name, fontsize=9)
-    _save(figure, path)
+    drawn = sheets.sheet(rows)
+    sheets.save(path, drawn)
+    return drawn
 
 
 def draw_points(
