@@ -49,6 +49,9 @@
     svg.addEventListener("pointerleave", () => cursor.setAttribute("hidden", ""));
   }
 
+  // Maps of the same images show where the chosen one is in each.
+  const linked = [];
+
   for (const map of document.querySelectorAll(".map")) {
     const plane = map.querySelector(".plane");
     if (!plane) continue;
@@ -67,11 +70,18 @@
     }))).sort((a, b) => a.i - b.i);
     let current = -1;
 
+    const circle = (dot) => {
+      chosen.setAttribute("cx", dot ? dot.x : -99);
+      chosen.setAttribute("cy", dot ? dot.y : -99);
+    };
+    const of = `${plane.dataset.sheet} ${plane.dataset.index}`;
+    const others = () => linked.filter((one) => one.of === of && one.map !== map);
+    linked.push({ of, map, circle: (i) => circle(dots.find((dot) => dot.i === i)) });
     const hide = () => {
       tip.hidden = true;
       current = -1;
-      chosen.setAttribute("cx", -99);
-      chosen.setAttribute("cy", -99);
+      circle(null);
+      others().forEach((one) => one.circle(-1));
     };
     const picture = (i) => {
       const tile = document.createElement("span");
@@ -83,8 +93,8 @@
     };
     const show = (dot) => {
       current = dots.indexOf(dot);
-      chosen.setAttribute("cx", dot.x);
-      chosen.setAttribute("cy", dot.y);
+      circle(dot);
+      others().forEach((one) => one.circle(dot.i));
       const name = names.get(dot.group.dataset.group);
       const said = `${plane.dataset.kind} ${index[dot.i]}${name ? `, ${name}` : ""}`;
       value.textContent = said;

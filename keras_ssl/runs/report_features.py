@@ -1,24 +1,24 @@
 """What a run's encoder makes of images it was not trained on, for a report."""
 
 import dataclasses
-import importlib.util
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.callbacks import tsne
+from keras_ssl.callbacks.attention_maps import attention_maps, has_attention
+from keras_ssl.callbacks.retrievals import Retrieved, retrieve
 from keras_ssl.core import console
 from keras_ssl.core.progress import Progress
 from keras_ssl.data import pipeline, sources
 from keras_ssl.evaluation.data import Frozen, unit_rows
-from keras_ssl.runs import encoders, fits, report_attention
+from keras_ssl.runs import encoders, fits, report_points
 from keras_ssl.runs.report_records import Recorded
 
 # Sides in pixels of what is shown: of thumbnails, and of retrieved images.
 _THUMB, _LARGE = 48, 96
 _BATCH = 250
-_QUERIES, _NEAREST = 10, 6
+_NEAREST, _LOOKED = 6, 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,24 +51,6 @@ class Opened:
 
 
 @dataclasses.dataclass(frozen=True)
-class Retrieved:
-    """Images with those that are nearest to them.
-
-    Attributes:
-        rows: `(q, 1 + k)` numbers of points, each query before its neighbours.
-        near: `(q, k)` cosines.
-        pictures: `(q, 1 + k, s, s, 3)` uint8; None of recordings.
-        right: Share of all points whose nearest other is of their class; None without
-            labels.
-    """
-
-    rows: np.ndarray
-    near: np.ndarray
-    pictures: np.ndarray | None
-    right: float | None
-
-
-@dataclasses.dataclass(frozen=True)
 class Seen:
     """Points of a map and what is known of them.
 
@@ -82,8 +64,13 @@ class Seen:
         labels: `(n,)` class numbers, or None.
         classes: Names of the classes; none without labels.
         thumbs: `(n, s, s, 3)` uint8; None of recordings.
-        retrieved: Images with the nearest ones; None where there are too few.
-        attention: Attention maps; None of an encoder without.
+        retrieved: Points with the nearest ones; None where there are too few.
+        large: `(s, s, 3)` uint8 pictures of points that were retrieved or asked.
+        right: Share of all points whose nearest other one is of their class; None
+            without labels or retrievals.
+        attention: Attention maps `(m, s, s, 3)` uint8 by what they show; none of an
+            encoder without attention.
+        looked: `(m,)` points that the attention maps are of.
         notes: Sentences on what is missing.
     """
 
@@ -97,7 +84,10 @@ class Seen:
     classes: tuple[str, ...]
     thumbs: np.ndarray | None
     retrieved: Retrieved | None
-    attention: report_attention.Attention | None
+    large: dict[int, np.ndarray]
+    right: float | None
+    attention: dict[str, np.ndarray]
+    looked: np.ndarray
     notes: tuple[str, ...]
 
     def name(self, point: int) -> str:
@@ -172,16 +162,23 @@ def look(found: Opened, asked: Asked) -> Seen:
     labels, classes, notes = _labels(source, index)
     if source.kind != "image":
         notes.append("Recordings have no thumbnails.")
-    points, way = _points(features, asked.seed, notes)
-    retrieved = None
-    if points is not None and len(index) > 1:
-        retrieved = _retrieved(features, labels, source, index, size)
+    points, way = report_points.placed(features, asked.seed, notes)
+    found_near, right = None, None
+    if points is not None:
+        asking = report_points.queries(labels, len(index))
+        found_near = retrieve(features, asking.tolist(), _NEAREST)
+    if found_near is not None and labels is not None:
+        right = report_points.same_class(unit_rows(features), labels)
+    looked = pipeline.subset(len(index), _LOOKED)
     return Seen(
         *(source.name, source.split, source.kind, index, points, way, labels, classes),
-        thumbs,
-        retrieved,
-        report_attention.attention(encoder, source, index, size),
-        tuple(notes),
+        thumbs=thumbs,
+        retrieved=found_near,
+        large=_large(source, index, found_near, min(size, _LARGE)),
+        right=right,
+        attention=_attention(encoder, source, index[looked], size),
+        looked=looked,
+        notes=tuple(notes),
     )
 
 
@@ -198,17 +195,12 @@ def _encoded(
     for index, shown in pipeline.numbered_batches(source, size, _BATCH, limit):
         found.append((index, np.asarray(encode(shown), np.float32)))
         if source.kind == "image":
-            small.append(_small(shown, min(size, _THUMB)))
+            small.append(_bytes(pipeline.square(shown, min(size, _THUMB)).numpy()))
         progress.add(len(index))
     if not found:
         raise ValueError(f"None of the images of {source.name!r} can be read.")
     numbers, features = map(np.concatenate, zip(*found, strict=True))
     return numbers, features, np.concatenate(small) if small else None
-
-
-def _small(images: tf.Tensor, side: int) -> np.ndarray:
-    """Pictures `(n, side, side, 3)` uint8 of floats in [0, 1]."""
-    return np.rint(pipeline.square(images, side).numpy() * 255).astype(np.uint8)
 
 
 def _labels(
@@ -221,102 +213,45 @@ def _labels(
     return np.asarray(source.labels[index], np.int64), source.classes, []
 
 
-def _points(
-    features: np.ndarray, seed: int, notes: list[str]
-) -> tuple[np.ndarray | None, str]:
-    """Where features lie in a plane, and how they came there."""
-    if not np.isfinite(features).all():
-        notes.append("There is no map: some features are not finite numbers.")
-        return None, ""
-    if len(features) < 4:
-        return principal(features), "principal components, for so few points"
-    if importlib.util.find_spec("sklearn") is None:
-        notes.append(
-            "The map shows the two first principal components: t-SNE needs "
-            "scikit-learn, as by pip install 'keras_ssl[plots]'."
-        )
-        return principal(features), "the two first principal components"
-    console.say(f"Placing {len(features):,} points by t-SNE.")
-    return tsne.project(features, seed=seed), "t-SNE"
+def _large(
+    source: sources.Source, index: np.ndarray, found: Retrieved | None, side: int
+) -> dict[int, np.ndarray]:
+    """Pictures of the points of retrievals."""
+    if found is None or source.kind != "image":
+        return {}
+    points = np.unique(np.concatenate([found.queries, found.indices.ravel()]))
+    shown = _pictures(source, index[points], side)
+    return dict(zip(points.tolist(), _bytes(shown), strict=True))
 
 
-def principal(features: np.ndarray) -> np.ndarray:
-    """The two first principal components.
+def _attention(
+    encoder: Any, source: sources.Source, index: np.ndarray, size: int
+) -> dict[str, np.ndarray]:
+    """Attention maps of some images, coloured, by what they show."""
+    from matplotlib import colormaps
 
-    Args:
-        features: `(n, d)`, finite.
-
-    Returns:
-        `(n, 2)`, the greatest number of a direction being positive.
-    """
-    centred = features - features.mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:2]
-    # The sign of a direction is free; so it is the same each time.
-    most = np.abs(directions).argmax(axis=1)
-    signs = np.sign(directions[np.arange(len(directions)), most])
-    found = centred @ (directions * signs[:, None]).T
-    return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
-
-
-def _retrieved(
-    features: np.ndarray,
-    labels: np.ndarray | None,
-    source: sources.Source,
-    index: np.ndarray,
-    size: int,
-) -> Retrieved:
-    unit = unit_rows(features)
-    asked = queries(labels, len(index))
-    near = unit[asked] @ unit.T
-    near[np.arange(len(asked)), asked] = -np.inf
-    k = min(_NEAREST, len(index) - 1)
-    best = np.argsort(-near, axis=1, kind="stable")[:, :k]
-    rows = np.column_stack([asked, best])
-    pictures = None
-    if source.kind == "image":
-        side = min(size, _LARGE)
-        flat = [_picture(source, int(index[i]), side) for i in rows.ravel()]
-        pictures = np.stack(flat).reshape(*rows.shape, side, side, 3)
-    near = np.take_along_axis(near, best, axis=1)
-    right = None if labels is None else same_class(unit, labels)
-    return Retrieved(rows, near, pictures, right)
+    if source.kind != "image" or not has_attention(encoder):
+        return {}
+    images = _pictures(source, index, size)
+    gray, made = images.mean(axis=-1, keepdims=True), {}
+    for name, shown in attention_maps(encoder, images).items():
+        if name.startswith("head"):
+            heat = colormaps["inferno"](shown[..., 0])[..., :3]
+            shown = 0.3 * gray + 0.7 * heat
+        small = pipeline.square(tf.constant(shown, tf.float32), min(size, _LARGE))
+        made[name] = _bytes(small.numpy())
+    return made
 
 
-def queries(labels: np.ndarray | None, count: int) -> np.ndarray:
-    """Which points ask: the first one of each class, or evenly spread ones.
-
-    Args:
-        labels: `(count,)` class numbers, or None.
-        count: Number of points.
-
-    Returns:
-        Numbers of at most ten points; never chosen by what they find.
-    """
-    if labels is None:
-        return pipeline.subset(count, _QUERIES)
-    firsts = np.unique(labels, return_index=True)[1]
-    return firsts[pipeline.subset(len(firsts), _QUERIES)]
+def _pictures(source: sources.Source, index: np.ndarray, side: int) -> np.ndarray:
+    """Images `(m, side, side, 3)` floats in [0, 1]; black where one is unreadable."""
+    found = np.zeros((len(index), side, side, 3), np.float32)
+    for place, number in enumerate(index):
+        image = source.try_read(int(number))
+        if image is not None:
+            found[place] = pipeline.square(image[None], side)[0]
+    return found
 
 
-def same_class(unit: np.ndarray, labels: np.ndarray) -> float:
-    """Share of points whose nearest other one is of their class.
-
-    Args:
-        unit: `(n, d)` rows of length 1.
-        labels: `(n,)` class numbers.
-    """
-    right = 0
-    for at in range(0, len(unit), 1000):
-        near = unit[at : at + 1000] @ unit.T
-        rows = np.arange(len(near))
-        near[rows, at + rows] = -np.inf
-        right += int((labels[near.argmax(axis=1)] == labels[at + rows]).sum())
-    return right / len(unit)
-
-
-def _picture(source: sources.Source, number: int, side: int) -> np.ndarray:
-    image = source.try_read(number)
-    if image is None:
-        return np.zeros((side, side, 3), np.uint8)
-    return _small(image[None], side)[0]
+def _bytes(images: np.ndarray) -> np.ndarray:
+    return np.rint(images * 255).astype(np.uint8)

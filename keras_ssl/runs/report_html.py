@@ -126,7 +126,7 @@ def table(
         mark = ' class="differs"' if number in marks else ""
         lines.append(f'<tr{mark}><th scope="row">{first}</th>{cells}</tr>')
     names = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
-    kind = ' class="numbers"' if numbers else ""
+    kind = ' class="numbers"' if numbers else ' class="records"'
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}">'
         f"<table{kind}><caption>{text(caption)}</caption><thead><tr>{names}</tr>"

@@ -19,6 +19,8 @@ from keras_ssl.runs.report_svg import Curve, curves
 _MOST_BYTES = 4 << 20
 # Of whatever a method logs.
 _MOST_CHARTS = 40
+# Of settings that differ; more are folded.
+_MOST_ROWS = 20
 _PICTURES = {
     run_dir.VIEWS: "Training images and their views",
     run_dir.PICTURES: "What the method shows of itself",
@@ -116,7 +118,11 @@ def _what(runs: Sequence[Recorded]) -> str:
     if not differing:
         return whole + note("No setting differs.")
     head = ["setting", *(run.label for run in runs)]
-    return whole + table(head, differing, "Settings that differ")
+    shown = table(head, differing, "Settings that differ")
+    many = len(differing) > _MOST_ROWS
+    return whole + (
+        folded(f"{len(differing)} settings differ", shown) if many else shown
+    )
 
 
 def _layers(run: Recorded) -> str:

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_ssl.callbacks.pictures import draw_rows
+from keras_ssl.callbacks import retrievals, sheets
 from keras_ssl.runs import report_page, report_scores
-from keras_ssl.runs.report_features import Retrieved, Seen
+from keras_ssl.runs.report_features import Seen
 from keras_ssl.runs.report_html import colour
 from keras_ssl.runs.report_records import Recorded
 from keras_ssl.runs.report_svg import Curve
-
-_RIGHT, _WRONG = (46, 139, 61), (198, 61, 61)
 
 
 def draw(
@@ -42,18 +40,20 @@ def draw(
 def _draw_seen(start: str, seen: Seen) -> None:
     if seen.points is not None:
         _draw_map(f"{start}_map.png", seen, seen.points)
-    if seen.retrieved is not None and seen.retrieved.pictures is not None:
-        _draw_retrieved(f"{start}_retrievals.png", seen, seen.retrieved)
-    if seen.attention is not None:
-        pairs = zip(seen.attention.index, seen.attention.pictures, strict=True)
-        draw_rows(f"{start}_attention.png", {f"{i}": [*row] for i, row in pairs})
+    if seen.retrieved is not None and seen.thumbs is not None:
+        pictures: Any = seen.large
+        rows = retrievals.rows(pictures, seen.retrieved, seen.labels, seen.classes)
+        sheets.save(f"{start}_retrievals.png", sheets.sheet(rows))
+    if seen.attention:
+        shown = {name: [*made] for name, made in seen.attention.items()}
+        sheets.save(f"{start}_attention.png", sheets.sheet(shown))
 
 
 def _figure(width: float, height: float) -> Any:
     # Imported late, as in `callbacks.pictures`.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="tight")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _draw_charts(path: pathlib.Path, charts: Mapping[str, Sequence[Curve]]) -> None:
@@ -118,28 +118,3 @@ def _rgb(shade: str) -> Any:
         return shade
     hue, full, light = (float(x) for x in re.findall(r"[\d.]+", shade))
     return colorsys.hls_to_rgb(hue / 360, light / 100, full / 100)
-
-
-def _draw_retrieved(path: str, seen: Seen, found: Retrieved) -> None:
-    """A row for each query, with frames where classes are known."""
-    rows: dict[str, list[np.ndarray]] = {}
-    made = () if found.pictures is None else found.pictures
-    for points, pictures in zip(found.rows, made, strict=True):
-        shown = [_framed(pictures[0], None)]
-        for point, picture in zip(points[1:], pictures[1:], strict=True):
-            same = None
-            if seen.labels is not None:
-                same = bool(seen.labels[point] == seen.labels[points[0]])
-            shown.append(_framed(picture, same))
-        rows[seen.name(int(points[0])).replace(", ", "\n", 1)] = shown
-    draw_rows(path, rows)
-
-
-def _framed(picture: np.ndarray, same: bool | None) -> np.ndarray:
-    """A picture in a frame; a white one where right and wrong are not known."""
-    width = max(1, len(picture) // 16)
-    framed = np.full(np.add(picture.shape, (2 * width, 2 * width, 0)), 255, np.uint8)
-    if same is not None:
-        framed[:] = _RIGHT if same else _WRONG
-    framed[width:-width, width:-width] = picture
-    return framed

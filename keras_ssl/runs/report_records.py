@@ -81,12 +81,14 @@ def _one(label: str, path: pathlib.Path) -> Recorded:
 
 
 def _labels(places: Sequence[pathlib.Path]) -> list[str]:
-    """The shortest ends of paths that differ."""
-    for count in range(1, max(len(p.parts) for p in places) + 1):
-        names = ["/".join(p.parts[-count:]) for p in places]
-        if len(set(names)) == len(names):
-            break
-    return names
+    """The shortest end of each path that no other one has."""
+    counts = range(1, max(len(p.parts) for p in places) + 1)
+    ends = [["/".join(p.parts[-count:]) for count in counts] for p in places]
+    others = [[end for o in ends if o is not mine for end in o] for mine in ends]
+    return [
+        next((end for end in mine if end not in set(theirs)), mine[-1])
+        for mine, theirs in zip(ends, others, strict=True)
+    ]
 
 
 def facts(run: Recorded) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Scores of runs as tables of a page; what does not compare shares no line."""
 
-import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keras_ssl.runs import evaluation_table
@@ -13,8 +12,11 @@ _ABOUT = (
     *("step", "evaluation", "subject", "score", "task", "health", "protocol"),
     *("fingerprint", "leakage", "top1"),
 )
+# Columns of a table of evaluations before and after the scores.
+_BEFORE = ("evaluation", "data", "train / val / test", "measure")
+_BEHIND = ("near duplicates", "protocol")
 _NAMES = {"encoder": "trained", "random_init": "untrained"}
-NONE = "No evaluation was recorded; tools/evaluate.py makes them."
+_NONE = "no evaluation was recorded; tools/evaluate.py makes them."
 
 
 def tables(runs: Sequence[Recorded]) -> str:
@@ -27,43 +29,55 @@ def tables(runs: Sequence[Recorded]) -> str:
     if len(runs) > 1:
         parts.append(_shared(runs))
     for run in runs:
-        title = f"<h3>{text(run.label)}</h3>" if len(runs) > 1 else ""
         rows = evaluation_table.at_the_end(run.scores)
-        parts.append(title + (_own(run, rows) if rows else note(NONE)))
+        parts.append(_own(run, rows) if rows else note(f"{run.label}: {_NONE}"))
     return "".join(parts)
 
 
 def _own(run: Recorded, rows: Sequence[Mapping[str, Any]]) -> str:
+    caption = f"Scores of {run.label} and its baselines"
+    return _table(_named(rows), caption)
+
+
+def _named(rows: Iterable[Mapping[str, Any]], **more: str) -> list[dict[str, str]]:
+    """Lines by the names of their columns, scores before what they depend on."""
     head, *lines = evaluation_table.cells(rows)
-    return table(head, lines, f"Scores of {run.label} and its baselines", numbers=True)
+    scores = head[len(_BEFORE) : -len(_BEHIND)]
+    order = ("evaluation", *more, "measure", *scores, *_BEFORE[1:-1], *_BEHIND)
+    named = [{**dict(zip(head, line, strict=True)), **more} for line in lines]
+    return [{name: line[name] for name in order} for line in named]
+
+
+def _table(lines: Sequence[Mapping[str, str]], caption: str) -> str:
+    """A table without the columns that have nothing in them."""
+    names = dict.fromkeys(n for line in lines for n, cell in line.items() if cell)
+    # What some lines have and others lack may have come in late.
+    first = [n for n in names if n not in (*_BEFORE[1:-1], *_BEHIND)]
+    head = [*first, *(n for n in names if n not in first)]
+    cells = ([line.get(name, "") for name in head] for line in lines)
+    return table(head, cells, caption, numbers=True)
 
 
 def _shared(runs: Sequence[Recorded]) -> str:
-    """Lines that several runs have, each under one protocol."""
-    owners = collections.defaultdict(set)
+    """Lines that several runs have, those of one protocol under one another."""
+    found: dict[Any, list[tuple[Recorded, Mapping[str, Any]]]] = {}
     for run in runs:
         for row in evaluation_table.at_the_end(run.scores):
-            owners[evaluation_table.key(row)].add(run.label)
-    rows = [
-        {**row, "subject": _subject(row["subject"], run.label)}
-        for run in runs
-        for row in evaluation_table.at_the_end(run.scores)
-        if len(owners[evaluation_table.key(row)]) > 1
-    ]
-    if not rows:
-        return note(
-            "No evaluation was made of two of these runs under one protocol, so their "
-            "scores do not compare. Score them on the same --data and splits."
-        )
-    head, *lines = evaluation_table.cells(rows)
-    gone = head.index("near duplicates")
-    kept = [[c for i, c in enumerate(line) if i != gone] for line in (head, *lines)]
-    return table(kept[0], kept[1:], "Scores that compare", numbers=True)
-
-
-def _subject(name: str, run: str) -> str:
-    first, slash, rest = name.partition("/")
-    return f"{run}: {_NAMES.get(first, first.replace('_', ' '))}{slash}{rest}"
+            found.setdefault(evaluation_table.key(row), []).append((run, row))
+    lines = []
+    for _, pairs in sorted(found.items()):
+        owners = {run.label: run for run, _ in pairs}
+        if len(owners) < 2:
+            continue
+        for label in owners:
+            rows = [row for run, row in pairs if run.label == label]
+            lines += _named(rows, run=label)
+    if lines:
+        return _table(lines, "Scores that compare")
+    return note(
+        "No evaluation was made of two of these runs under one protocol, so their "
+        "scores do not compare. Score them on the same --data and splits."
+    )
 
 
 Layers = dict[str, dict[str, float]]

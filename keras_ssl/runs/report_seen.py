@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_ssl.runs.report_attention import Attention
-from keras_ssl.runs.report_features import Retrieved, Seen
+from keras_ssl.runs.report_features import Seen
 from keras_ssl.runs.report_html import (
     Sheet,
     colour,
@@ -33,10 +32,13 @@ def sections(pairs: Sequence[Pair], styles: list[str]) -> dict[str, str]:
     sheets = _Sheets(styles)
     maps = "".join(_map(run, seen, sheets) for run, seen in pairs)
     several = len(pairs) > 1
+    near = "".join(
+        f"<div>{_retrievals(run, seen, sheets, several)}</div>" for run, seen in pairs
+    )
     return {
         "Map": f'<div class="maps">{maps}</div>',
-        "Retrievals": "".join(_retrievals(*p, sheets, several) for p in pairs),
-        "Attention maps": "".join(_attention(*p, sheets, several) for p in pairs),
+        "Retrievals": f'<div class="pairs">{near}</div>' if several else near,
+        "Attention maps": _all_attention(pairs, sheets),
     }
 
 
@@ -114,89 +116,103 @@ def _retrievals(run: Recorded, seen: Seen | str, sheets: _Sheets, several: bool)
     if seen.retrieved is None:
         return head + note("There are too few features to compare.")
     found = seen.retrieved
+    left = len(seen.index) - len(found.queries)
     about = (
-        f"Left, a query; then what is nearest to it by cosine among the "
-        f"{len(seen.index):,} examples of the map."
+        f"Left, a query; then what is nearest to it by cosine among the {left:,} other "
+        "examples of the map."
     )
-    if seen.labels is None:
+    if seen.right is None:
         about += " The queries are spread evenly."
     else:
         about += (
             " A query is the first of its class. Of all examples the nearest other one "
-            f"is of the same class for {found.right:.1%}."
+            f"is of the same class for {seen.right:.1%}."
         )
+    made = None
+    if seen.large:
+        places = {point: i for i, point in enumerate(seen.large)}
+        made = *sheets(np.stack(list(seen.large.values()))), places
     rows = "".join(
-        f"<tr>{_row(seen, found, i, sheets)}</tr>" for i in range(len(found.rows))
+        f"<tr>{_row(seen, *one, made)}</tr>" for one in zip(*found, strict=True)
     )
-    names = "".join(f'<th scope="col">{i}</th>' for i in range(1, found.rows.shape[1]))
+    names = "".join(
+        f'<th scope="col">{i}</th>' for i in range(1, 1 + found.indices.shape[1])
+    )
+    return head + _wide("retrievals", about, "query", names, rows)
+
+
+def _wide(kind: str, about: str, first: str, names: str, rows: str) -> str:
+    """A table of pictures."""
     return (
-        f'{head}<p class="about">{text(about)}</p><div class="scroll" role="region" '
-        'tabindex="0" aria-label="Retrievals"><table class="retrievals"><thead><tr>'
-        f'<th scope="col">query</th>{names}</tr></thead><tbody>{rows}</tbody></table>'
-        "</div>"
+        f'<p class="about">{text(about)}</p><div class="scroll" role="region" '
+        f'tabindex="0" aria-label="{text(kind)}"><table class="{text(kind)}"><thead>'
+        f'<tr><th scope="col">{text(first)}</th>{names}</tr></thead><tbody>{rows}'
+        "</tbody></table></div>"
     )
 
 
-def _row(seen: Seen, found: Retrieved, number: int, sheets: _Sheets) -> str:
-    query, *others = (int(point) for point in found.rows[number])
-    cells = [f'<th scope="row">{_cell(seen, found, number, 0, "", sheets)}</th>']
-    for place in range(1, 1 + len(others)):
+_Made = tuple[Sheet, str, dict[int, int]] | None
+
+
+def _row(
+    seen: Seen, query: int, others: np.ndarray, cosines: np.ndarray, made: _Made
+) -> str:
+    cells = [f'<th scope="row">{_cell(seen, int(query), "", made)}</th>']
+    for point, cosine in zip(others, cosines, strict=True):
         kind, mark = "", ""
         if seen.labels is not None:
-            same = seen.labels[query] == seen.labels[others[place - 1]]
+            same = seen.labels[query] == seen.labels[point]
             kind, mark = ("right", "✓ ") if same else ("wrong", "✗ ")
-        cosine = f"{mark}{found.near[number, place - 1]:.2f}"
-        inside = _cell(seen, found, number, place, kind, sheets)
-        cells.append(f"<td>{inside}<small>{cosine}</small></td>")
+        inside = _cell(seen, int(point), kind, made)
+        cells.append(f"<td>{inside}<small>{mark}{cosine:.2f}</small></td>")
     return "".join(cells)
 
 
-def _cell(
-    seen: Seen, found: Retrieved, row: int, place: int, kind: str, sheets: _Sheets
-) -> str:
+def _cell(seen: Seen, point: int, kind: str, made: _Made) -> str:
     """A picture with its class, or of recordings the name alone."""
-    point = int(found.rows[row, place])
     name = seen.name(point)
     said = f"{name}, {kind}" if kind else name
-    if found.pictures is None:
-        return f'<span class="named {kind}">{text(said)}</span>'
-    width = found.rows.shape[1]
-    flat = found.pictures.reshape(-1, *found.pictures.shape[2:])
-    made, sheet_name = sheets(flat, width)
-    shown = tile(made, sheet_name, row * width + place, said, kind)
+    if made is None:
+        return f'<span class="named {kind}">{text(name)}</span>'
+    found, sheet_name, places = made
+    shown = tile(found, sheet_name, places[point], said, kind)
     label = "" if seen.labels is None else seen.classes[seen.labels[point]]
     return f"{shown}<small>{text(label)}</small>" if label else shown
 
 
-def _attention(run: Recorded, seen: Seen | str, sheets: _Sheets, several: bool) -> str:
+def _attention(run: Recorded, seen: Seen, sheets: _Sheets, several: bool) -> str:
     head = f"<h3>{text(run.label)}</h3>" if several else ""
-    if isinstance(seen, str):
-        return head + note(f"There are no attention maps: {seen}")
-    if seen.attention is None:
-        return head + note("This encoder has no attention to show.")
-    found: Attention = seen.attention
-    count, width = found.pictures.shape[:2]
-    flat = found.pictures.reshape(-1, *found.pictures.shape[2:])
-    made, name = sheets(flat, width)
-    heads = [f"head {i + 1}" for i in range(width - 2)]
-    names = ["image", f"mean of {found.heads} heads", *heads]
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{tile(made, name, r * width + c, f'image {found.index[r]}, {what}')}"
-            "</td>"
-            for c, what in enumerate(names)
+    names, count = list(seen.attention), len(seen.looked)
+    pictures = np.stack(list(seen.attention.values()), axis=1)
+    made, sheet_name = sheets(pictures.reshape(-1, *pictures.shape[2:]), len(names))
+    rows = ""
+    for r in range(count):
+        shown = [f"{seen.name(seen.looked[r])}, {what}" for what in names]
+        first, *others = (
+            tile(made, sheet_name, r * len(names) + c, said)
+            for c, said in enumerate(shown)
         )
-        + "</tr>"
-        for r in range(count)
-    )
-    head_row = "".join(f'<th scope="col">{text(n)}</th>' for n in names)
+        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        rows += f'<tr><th scope="row">{first}</th>{cells}</tr>'
+    columns = "".join(f'<th scope="col">{text(name)}</th>' for name in names[1:])
     about = (
-        "How much the class token of the last block takes of each patch, from nothing "
-        "(dark) to the most of that map (bright)."
+        "How much the class token of the last block takes of each patch: of each head "
+        "from nothing (dark) to its most (bright), and last the part of the image on "
+        "which so much of all heads' attention falls."
     )
-    return (
-        f'{head}<p class="about">{text(about)}</p><div class="scroll" role="region" '
-        'tabindex="0" aria-label="Attention"><table class="attention"><thead><tr>'
-        f"{head_row}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    return head + _wide("attention", about, names[0], columns, rows)
+
+
+def _all_attention(pairs: Sequence[Pair], sheets: _Sheets) -> str:
+    """Attention maps of who has them, and a word on who has not."""
+    parts, without = [], []
+    for run, seen in pairs:
+        if isinstance(seen, str):
+            parts.append(note(f"{run.label} has no attention maps: {seen}"))
+        elif seen.attention:
+            parts.append(_attention(run, seen, sheets, len(pairs) > 1))
+        else:
+            without.append(run.label)
+    if without:
+        parts.append(note(f"Encoders without attention: {', '.join(without)}."))
+    return "".join(parts)
