@@ -57,7 +57,7 @@
     if (!plane) continue;
     const svg = plane.querySelector("svg"), tip = plane.querySelector(".tip");
     const value = map.querySelector(".value"), chosen = svg.querySelector(".chosen");
-    const index = plane.dataset.index.split(",");
+    const titles = JSON.parse(plane.dataset.names);
     const columns = Number(plane.dataset.columns), rows = Number(plane.dataset.rows);
     const names = new Map();
     for (const button of map.querySelectorAll("button[data-group]")) {
@@ -74,7 +74,7 @@
       chosen.setAttribute("cx", dot ? dot.x : -99);
       chosen.setAttribute("cy", dot ? dot.y : -99);
     };
-    const of = `${plane.dataset.sheet} ${plane.dataset.index}`;
+    const of = `${plane.dataset.sheet} ${plane.dataset.names}`;
     const others = () => linked.filter((one) => one.of === of && one.map !== map);
     linked.push({ of, map, circle: (i) => circle(dots.find((dot) => dot.i === i)) });
     const hide = () => {
@@ -96,7 +96,7 @@
       circle(dot);
       others().forEach((one) => one.circle(dot.i));
       const name = names.get(dot.group.dataset.group);
-      const said = `${plane.dataset.kind} ${index[dot.i]}${name ? `, ${name}` : ""}`;
+      const said = `${titles[dot.i]}${name ? `, ${name}` : ""}`;
       value.textContent = said;
       tip.replaceChildren();
       if (plane.dataset.sheet) tip.append(picture(dot.i));

@@ -57,8 +57,7 @@ class Seen:
     Attributes:
         data: Name of the source.
         split: Its split.
-        kind: `image` or `audio`.
-        index: `(n,)` numbers in the source.
+        names: What to call each point: its number in the source, and its file.
         points: `(n, 2)` in the plane; None where features are not finite.
         way: How they came there.
         labels: `(n,)` class numbers, or None.
@@ -76,8 +75,7 @@ class Seen:
 
     data: str
     split: str
-    kind: str
-    index: np.ndarray
+    names: tuple[str, ...]
     points: np.ndarray | None
     way: str
     labels: np.ndarray | None
@@ -91,9 +89,9 @@ class Seen:
     notes: tuple[str, ...]
 
     def name(self, point: int) -> str:
-        """What to call a point."""
+        """What to call a point, with its class."""
         label = "" if self.labels is None else f", {self.classes[self.labels[point]]}"
-        return f"{self.kind} {self.index[point]}{label}"
+        return f"{self.names[point]}{label}"
 
 
 def opened(run: Recorded, asked: Asked) -> Opened | str:
@@ -115,13 +113,13 @@ def opened(run: Recorded, asked: Asked) -> Opened | str:
     try:
         _, meta = encoders.read(run.path)
         encoders.check_trained(run.path, meta)
-        source = given or _own(meta, asked, run)
     except ValueError as error:
         return str(error)
     try:
+        source = given or _own(meta, asked, run)
         fits.check_fits(meta, source, meta["image_size"])
     except ValueError as error:
-        if given is not None:
+        if asked.data or asked.split:
             raise
         return str(error)
     return Opened(run, meta, source)
@@ -171,7 +169,13 @@ def look(found: Opened, asked: Asked) -> Seen:
         right = report_points.same_class(unit_rows(features), labels)
     looked = pipeline.subset(len(index), _LOOKED)
     return Seen(
-        *(source.name, source.split, source.kind, index, points, way, labels, classes),
+        data=source.name,
+        split=source.split,
+        names=tuple(_name(source, int(i)) for i in index),
+        points=points,
+        way=way,
+        labels=labels,
+        classes=classes,
         thumbs=thumbs,
         retrieved=found_near,
         large=_large(source, index, found_near, min(size, _LARGE)),
@@ -211,6 +215,13 @@ def _labels(
     if source.multi_label:
         return None, (), ["Images have several labels each: points have no colours."]
     return np.asarray(source.labels[index], np.int64), source.classes, []
+
+
+def _name(source: sources.Source, number: int) -> str:
+    """What to call an example; of a file without its folder."""
+    kind = "recording" if source.kind == "audio" else source.kind
+    file = source.where(number).rpartition("/")[2] if source.where else ""
+    return f"{kind} {number}" + (f", {file}" if file else "")
 
 
 def _large(

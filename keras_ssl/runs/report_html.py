@@ -74,8 +74,8 @@ def colour(number: int, count: int) -> str:
 
 
 def text(value: object) -> str:
-    """Anything as text of a page."""
-    return html.escape(str(value))
+    """Anything as text of a page; names of files may be no text."""
+    return html.escape(str(value).encode("utf-8", "replace").decode())
 
 
 def tile(found: Sheet, name: str, number: int, label: str, more: str = "") -> str:

@@ -110,8 +110,12 @@ def _summary(runs: Sequence[Recorded]) -> str:
 def _what(runs: Sequence[Recorded]) -> str:
     found = [report_records.facts(run) for run in runs]
     rows = [[name, *(each[name] for each in found)] for name in found[0]]
+    unknown = [row[0] for row in rows if {*row[1:]} == {report_records.NO}]
+    rows = [row for row in rows if row[0] not in unknown]
     marked = [i for i, row in enumerate(rows) if len(set(row[1:])) > 1]
     whole = table(["", *(run.label for run in runs)], rows, "Records", marked=marked)
+    if unknown:
+        whole += note(f"Not recorded: {', '.join(unknown).lower()}.")
     if len(runs) == 1:
         return whole
     differing = report_records.differing(runs)

@@ -9,6 +9,8 @@ from keras_ssl.core import console
 from keras_ssl.data import pipeline
 
 _QUERIES = 10
+# Up to so many points t-SNE has one thread.
+_ALONE = 2000
 
 
 def placed(
@@ -36,7 +38,12 @@ def placed(
         )
         return principal(features), "the two first principal components"
     console.say(f"Placing {len(features):,} points by t-SNE.")
-    return tsne.project(features, seed=seed), "t-SNE"
+    from threadpoolctl import threadpool_limits
+
+    # Its threads wait for each other at every step, which takes longer than the step
+    # for few points, and many times as long where other work has the cores.
+    with threadpool_limits(1 if len(features) <= _ALONE else None):
+        return tsne.project(features, seed=seed), "t-SNE"
 
 
 def principal(features: np.ndarray) -> np.ndarray:

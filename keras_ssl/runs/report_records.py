@@ -7,9 +7,9 @@ from typing import Any
 
 from keras_ssl.core import console, registry, run_dir
 from keras_ssl.export.saved_model import WEIGHTS
-from keras_ssl.runs import resolved, run_settings
+from keras_ssl.runs import encoders, resolved, run_settings
 
-_NO = "not recorded"
+NO = "not recorded"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Recorded:
     Attributes:
         label: What to call it, unlike any other of the report.
         path: Its directory.
-        record: run.json; empty of an export.
+        record: run.json, or what an export knows of that.
         metrics: Lines of metrics.jsonl.
         scores: Lines of evaluations.jsonl.
         health: Lines of health.jsonl.
@@ -72,12 +72,24 @@ def _one(label: str, path: pathlib.Path) -> Recorded:
     return Recorded(
         label,
         path,
-        run_dir.read_json(path / run_dir.RUN),
+        run_dir.read_json(path / run_dir.RUN) or _of_export(path),
         run_dir.read_lines(path / run_dir.METRICS),
         run_dir.read_lines(path / run_dir.EVALUATIONS),
         run_dir.read_lines(path / run_dir.HEALTH),
         next((run_dir.read_text(f) for f in found if f.exists()), ""),
     )
+
+
+def _of_export(path: pathlib.Path) -> dict[str, Any]:
+    """What an export knows of itself, as the record of a run has it."""
+    _, meta = encoders.read(path)
+    kept = ("method", "data", "precision", "init_from")
+    return {
+        **{name: meta.get(name) for name in kept if meta.get(name)},
+        "encoder": meta,
+        "total_steps": meta.get("step"),
+        "status": "export",
+    }
 
 
 def _labels(places: Sequence[pathlib.Path]) -> list[str]:
@@ -143,7 +155,7 @@ def facts(run: Recorded) -> dict[str, str]:
         ),
         "Weights digest": record.get("weights_digest"),
     }
-    return {k: _NO if v in (None, "") else str(v) for k, v in found.items()}
+    return {k: NO if v in (None, "") else str(v) for k, v in found.items()}
 
 
 def _method(name: str | None) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """Sections of a report on what encoders make of images."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -80,10 +81,10 @@ def _map(run: Recorded, seen: Seen | str, sheets: _Sheets) -> str:
         found, name = sheets(seen.thumbs)
         shown = f'data-sheet="{name}" data-columns="{found.columns}" data-rows='
         shown += f'"{found.rows}"'
-    numbers = ",".join(map(str, seen.index))
+    names = text(json.dumps(seen.names))
     return (
         f'{head}<p class="about">{text(about)}</p>'
-        f'<div class="plane" {shown} data-kind="{seen.kind}" data-index="{numbers}">'
+        f'<div class="plane" {shown} data-names="{names}">'
         f'{drawn}<div class="tip" hidden></div></div>'
         f'<output class="value">Point at a dot, or use the arrow keys.</output>'
         f"{_classes(seen)}{notes}</article>"
@@ -116,7 +117,7 @@ def _retrievals(run: Recorded, seen: Seen | str, sheets: _Sheets, several: bool)
     if seen.retrieved is None:
         return head + note("There are too few features to compare.")
     found = seen.retrieved
-    left = len(seen.index) - len(found.queries)
+    left = len(seen.names) - len(found.queries)
     about = (
         f"Left, a query; then what is nearest to it by cosine among the {left:,} other "
         "examples of the map."
@@ -138,7 +139,8 @@ def _retrievals(run: Recorded, seen: Seen | str, sheets: _Sheets, several: bool)
     names = "".join(
         f'<th scope="col">{i}</th>' for i in range(1, 1 + found.indices.shape[1])
     )
-    return head + _wide("retrievals", about, "query", names, rows)
+    kind = "retrievals" if made else "retrievals plain"
+    return head + _wide(kind, about, "query", names, rows)
 
 
 def _wide(kind: str, about: str, first: str, names: str, rows: str) -> str:

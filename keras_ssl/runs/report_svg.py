@@ -13,6 +13,8 @@ _WIDTH, _HEIGHT = 380, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 8, 34
 # Of longer curves the least and the greatest number of each stretch are drawn.
 _STRETCHES = 250
+# So many points leave room for larger ones.
+_FEW = 600
 
 
 class Curve(NamedTuple):
@@ -128,10 +130,11 @@ def scatter(points: np.ndarray, groups: np.ndarray, count: int, label: str) -> s
         )
         fill = colour(int(group), count)
         parts.append(f'<g data-group="{group}" fill="{fill}">{dots}</g>')
+    few = " few" if len(points) < _FEW else ""
     return (
-        f'<svg class="dots" viewBox="-15 -15 {width + 30} {height + 30}" role="img" '
-        f'tabindex="0" aria-label="{text(label)}">{"".join(parts)}'
-        '<circle class="chosen" r="13" cx="-99" cy="-99"/></svg>'
+        f'<svg class="dots{few}" viewBox="-15 -15 {width + 30} {height + 30}" '
+        f'role="img" tabindex="0" aria-label="{text(label)}">{"".join(parts)}'
+        '<circle class="chosen" r="15" cx="-99" cy="-99"/></svg>'
     )
 
 
