@@ -31,30 +31,42 @@ def lines(rows: Iterable[Row]) -> list[str]:
     Returns:
         A table; nothing but its head if there are no rows.
     """
-    cells: dict[tuple[str, str, str, str], dict[str, dict[Any, Row]]] = {}
+    head, *table = cells(rows)
+    table = [[*line[:-1], f"`{line[-1]}`"] for line in table]
+    table = [head, ["---"] * len(head), *table]
+    return [f"| {' | '.join(line)} |" for line in table]
+
+
+def cells(rows: Iterable[Row]) -> list[list[str]]:
+    """The table of `lines` as cells, its head first.
+
+    Args:
+        rows: As there.
+    """
+    by_key: dict[tuple[str, str, str, str], dict[str, dict[Any, Row]]] = {}
     last: dict[tuple[Any, str], int] = collections.defaultdict(int)
     for row in rows:
         shared, subject = key(row), row["subject"]
         step = row.get("step", 0)
         if step < last[shared, subject]:
             continue
-        found = cells.setdefault(shared, {})
+        found = by_key.setdefault(shared, {})
         if step > last[shared, subject]:
             found[subject] = {}
         last[shared, subject] = step
         found.setdefault(subject, {})[row["protocol"].get("seed")] = row
-    subjects = list(dict.fromkeys(s for found in cells.values() for s in found))
+    subjects = list(dict.fromkeys(s for found in by_key.values() for s in found))
     subjects.sort(key=lambda s: [*_SUBJECTS, s].index(s))
     head = ["evaluation", "data", "train / val / test", "measure"]
     head += [_SUBJECTS.get(s, s) for s in subjects] + ["near duplicates", "protocol"]
-    table = [head, ["---"] * len(head)]
-    for shared, found in sorted(cells.items()):
+    table = [head]
+    for shared, found in sorted(by_key.items()):
         name, data, measure, mark = shared
         any_row = next(iter(next(iter(found.values())).values()))
         scores = [_score(found.get(subject, {})) for subject in subjects]
         about = [name, data, images(any_row), measure]
-        table.append([*about, *scores, _leakage(found), f"`{mark}`"])
-    return [f"| {' | '.join(line)} |" for line in table]
+        table.append([*about, *scores, _leakage(found), mark])
+    return table
 
 
 def at_the_end(rows: Iterable[Row]) -> list[Row]:

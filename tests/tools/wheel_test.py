@@ -57,6 +57,14 @@ def test_lists_what_the_wheel_has(command):
     }
 
 
+def test_has_what_a_report_is_made_of(installed):
+    runs = installed / "keras_ssl" / "runs"
+    assert {path.name for path in runs.glob("report.*")} == {
+        *("report.py", "report.html", "report.css", "report.js"),
+    }
+    assert (installed / "bin" / "keras-ssl-report").exists()
+
+
 @pytest.mark.slow
 def test_trains_evaluates_exports_and_draws(command, installed, tmp_path):
     done = command(
