@@ -65,7 +65,7 @@ class FeaturePictures(keras.callbacks.Callback):
 
     Args:
         times: About how often in a run; less often where that would take more than
-            about 1 % of the time. 0 for never, not even at the end.
+            about 1 % of the time, of short runs at their end only. 0 for never.
         images: Training images that are looked at each time.
         queries: How many of them ask for the others most like them.
         neighbours: How many are found for each.
@@ -122,7 +122,10 @@ class FeaturePictures(keras.callbacks.Callback):
         return self
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.times and self.step() == 0:
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        # Of a short run the end is enough.
+        affords = self.times and self.period(epochs, steps) <= epochs
+        if affords and self.step() == 0:
             self.draw()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
