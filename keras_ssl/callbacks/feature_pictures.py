@@ -21,9 +21,8 @@ from keras_ssl.evaluation.data import Frozen
 if TYPE_CHECKING:
     from keras_ssl.data.sources import Source
 
-# Features of an image take at most about half the time of training on it once, and all
-# of this at most such a share of the whole.
-_COST, _SHARE = 0.5, 0.01
+# To look at images takes about as long as training on them once.
+_SHARE = 0.01
 # Images encoded at a time, and images whose attention is drawn.
 _BATCH, _ATTENDED = 128, 6
 # Side in pixels at which images are kept to be drawn.
@@ -65,11 +64,12 @@ class FeaturePictures(keras.callbacks.Callback):
 
     Args:
         times: About how often in a run; less often where that would take more than
-            about 1 % of the time. 0 for never, not even at the end.
+            about 1 % of the time, of short runs at their end only. 0 for never.
         images: Training images that are looked at each time.
         queries: How many of them ask for the others most like them.
         neighbours: How many are found for each.
-        projected: Most training images that the PROJECTOR tab shows; 0 for none.
+        projected: Most training images that the PROJECTOR tab shows, fewer after short
+            runs; 0 for none.
 
     Raises:
         ValueError: If a number is out of range.
@@ -122,38 +122,48 @@ class FeaturePictures(keras.callbacks.Callback):
         return self
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.times and self.step() == 0:
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        # Of a short run the end is enough.
+        affords = self.times and self.period(epochs, steps) <= epochs
+        if affords and self.step() == 0:
             self.draw()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         epochs, steps = self.params["epochs"], self.params["steps"]
-        done, last = epoch + 1, epoch + 1 == epochs
-        if self.times and (last or done % self.period(epochs, steps) == 0):
-            self.draw(last)
+        if not self.times:
+            return
+        if epoch + 1 == epochs:
+            self.draw(self.affordable(epochs * steps))
+        elif (epoch + 1) % self.period(epochs, steps) == 0:
+            self.draw()
 
     def period(self, epochs: int, steps: int) -> int:
         """Epochs between drawings, of so many of so many steps each."""
-        cheap = min(self.images, self.source.count) * _COST / _SHARE
+        cheap = min(self.images, self.source.count) / _SHARE
         passes = math.ceil(cheap / max(1, steps * self.batch_size))
-        return max(1, epochs // self.times if self.times else epochs, passes)
+        return max(1, epochs // self.times, passes)
+
+    def affordable(self, steps: int) -> int:
+        """How many images the PROJECTOR tab gets after so many steps in all."""
+        share = int(steps * self.batch_size * _SHARE)
+        return min(self.projected, max(self.images, share))
 
     def step(self) -> int:
         """Updates made so far."""
         return int(self.model.optimizer.iterations.numpy())
 
-    def draw(self, last: bool = False) -> None:
+    def draw(self, projected: int = 0) -> None:
         """Draws now.
 
         Args:
-            last: Whether training is over: then the PROJECTOR gets its features.
+            projected: Most images that the PROJECTOR tab gets; nothing there if 0.
         """
-        many = max(self.images, self.projected) if last else self.images
-        seen = self._look(many)
+        seen = self._look(max(self.images, projected))
         if seen is None:
             return
         self._draw(seen)
-        if last and self.projected:
-            chosen = seen.rows < self.projected
+        if projected:
+            chosen = seen.rows < projected
             labels = self._words(seen.rows[chosen])
             pictures = [p for p, c in zip(seen.pictures, chosen, strict=True) if c]
             places = self.places[seen.rows[chosen]]

@@ -49,29 +49,54 @@ def draw_views(
         partners: Whom all views but the first show; the image itself if None.
         writer: TensorBoard's, if it is to show them too.
     """
-    sheet: list[list[np.ndarray]] = []
-    for i in pipeline.subset(source.count, count):
-        image = source.try_read(int(i))
-        if image is None:
-            continue
-        seeds = tf.constant([[seed, i]], tf.int32)
-        # Without XLA where the views offer it: it would compile for these few.
-        render = getattr(views, "render", views)
-        made = render(image[None], seeds)
-        if partners is not None:
-            partner = partners.choose(tf.constant([i], tf.int64), seeds)
-            other = source.try_read(int(partner[0]))
-            if other is not None:
-                made = (made[0], *render(other[None], seeds)[1:])
-        sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
-    if not sheet:
+    places = pipeline.subset(source.count, count)
+    # Those of one size at once, which is several times as fast.
+    groups = [places] if source.shape is not None else [[i] for i in places]
+    # A line of images, then one a view.
+    lines: list[list[np.ndarray]] = []
+    for group in groups:
+        made = _rendered(source, views, seed, np.array(group), partners)
+        lines = lines or [[] for _ in made]
+        for line, pictures in zip(lines, made, strict=False):
+            line += [*pictures]
+    if not lines:
         return
-    lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
     names = [source.kind, *(f"view {i}" for i in range(1, len(lines)))]
     drawn = draw_rows(path, dict(zip(names, lines, strict=True)))
     if writer is not None:
         with writer.as_default(0):
             tf.summary.image("views", drawn[None], description=_VIEWS)
+
+
+def _rendered(
+    source: "Source",
+    views: Any,
+    seed: int,
+    places: np.ndarray,
+    partners: "Prepared | None",
+) -> list[np.ndarray]:
+    """Images of one size, then each view of them; nothing if they cannot be read."""
+    # Without XLA where the views offer it: it would compile for these few.
+    render = getattr(views, "render", views)
+    images = _read(source, places)
+    if images is None:
+        return []
+    index = tf.constant(places, tf.int64)
+    seeds = tf.stack([tf.fill(index.shape, seed), tf.cast(index, tf.int32)], axis=1)
+    made = render(images, seeds)
+    if partners is not None:
+        others = _read(source, partners.choose(index, seeds).numpy())
+        if others is not None:
+            made = (made[0], *render(others, seeds)[1:])
+    return [images.numpy(), *(view.numpy() for view in made)]
+
+
+def _read(source: "Source", places: np.ndarray) -> tf.Tensor | None:
+    """Images `(n, h, w, 3)`; of sources whose sizes differ one, if it can be read."""
+    if source.shape is not None:
+        return source.read(tf.constant(places, tf.int64))
+    image = source.try_read(int(places[0]))
+    return None if image is None else image[None]
 
 
 def draw_rows(

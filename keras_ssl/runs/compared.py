@@ -9,7 +9,7 @@ from keras_ssl.core import config, registry
 
 # Settings that are shown from the start.
 FIRST = ("batch_size", "data", "encoder", "epochs", "method")
-_SCALARS = ("objective/loss", "features/rank", "health/state")
+_SCALARS = ("objective/loss", "spectrum/rank", "health/state")
 
 
 def settings(content: Mapping[str, Any]) -> dict[str, Setting]:
@@ -20,7 +20,8 @@ def settings(content: Mapping[str, Any]) -> dict[str, Setting]:
 
     Returns:
         Settings by name: of method, encoder, data, optimizer and run, and the numbers
-        that the recipe gives to the method itself, such as `SimCLR.temperature`.
+        that the method itself takes, such as `method.temperature`: one column for all
+        methods that have one.
     """
     resolved, data = content["resolved"], content["data"]
     steps = content["steps_per_epoch"]
@@ -72,5 +73,5 @@ def _own(method: str) -> dict[str, Setting]:
             # Made of parts, such as an encoder.
             continue
         if isinstance(value, bool | int | float):
-            found[f"{part}.{name}"] = value
+            found[f"method.{name}"] = value
     return found

@@ -53,7 +53,7 @@ def drawn(method, folder, source, **options):
     callback = FeaturePictures(**options)
     callback.set_model(method)
     callback.open(folder, source, 32, 16, writer)
-    callback.draw(last=True)
+    callback.draw(projected=callback.projected)
     writer.close()
     return tags(folder)
 
@@ -117,18 +117,23 @@ def test_how_often(tmp_path):
         return callback.period(epochs, images_in_epoch // 100)
 
     assert period(80, 50_000) == 10
-    # 512 images, of half the cost, are 1 % of 25,600.
-    assert period(8, 10_000) == 3
+    # 512 images are 1 % of 51,200.
+    assert period(8, 10_000) == 6
     assert period(8, 10_000, images=100) == 1
-    assert period(8, 100, count=64) == 32
+    assert period(8, 100, count=64) == 64
     with pytest.raises(ValueError, match="images at least 2; got 8, 2000, 8, 8 and 1"):
         FeaturePictures(images=1)
+    callback = FeaturePictures(images=300)
+    callback.batch_size = 100
+    assert [callback.affordable(n) for n in (10, 800, 5000)] == [300, 800, 2000]
+    callback.projected = 0
+    assert callback.affordable(5000) == 0
 
 
 def test_nothing_at_all_on_demand(mae, tmp_path, monkeypatch):
     callback = FeaturePictures(times=0)
     callback.set_model(mae)
-    monkeypatch.setattr(callback, "draw", lambda last: 1 / 0)
+    monkeypatch.setattr(callback, "draw", lambda *_: 1 / 0)
     callback.set_params({"epochs": 1, "steps": 1})
     callback.on_train_begin()
     callback.on_epoch_end(0)

@@ -1,5 +1,7 @@
 """Pictures of a method: drawn, of the same images, and without a trace in its state."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 
 from keras_ssl.callbacks.method_pictures import MethodPictures, sample
 from keras_ssl.core import registry, run_dir
-from keras_ssl.data import sources
+from keras_ssl.data import pipeline, sources
 from tests import harness
 
 
@@ -78,3 +80,19 @@ def test_draws_about_as_often_as_said(source, tmp_path, times, want):
         if len(seen) > before:
             at.append(epoch + 1)
     assert at == want
+
+
+def test_images_rendered_at_once_are_those_rendered_one_by_one(source):
+    views = bench("MAE").views
+    at_once = sample(source, views, 5, 4)
+    sizes = dataclasses.replace(
+        source, shape=None, read=lambda i: source.read(i[None])[0]
+    )
+    one_by_one = sample(sizes, views, 5, 4)
+    places = pipeline.subset(source.count, 4)
+    assert at_once["seed"].numpy().tolist() == [[5, i] for i in places]
+    for name in ("seed", "index"):
+        np.testing.assert_array_equal(at_once[name], one_by_one[name])
+    np.testing.assert_allclose(
+        at_once["views"][0], one_by_one["views"][0], rtol=0, atol=1e-5
+    )

@@ -110,7 +110,6 @@ def test_leaves_what_it_says(run):
         "objective/accuracy",
         "objective/loss",
         "optimizer/learning_rate",
-        "optimizer/weight_decay",
         "retrievals",
         "spectrum",
         "spectrum/largest",
