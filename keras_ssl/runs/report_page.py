@@ -55,7 +55,7 @@ def page(runs: Sequence[Recorded], seen: Sequence[Seen | str]) -> str:
     }
     names = {title: title.lower().replace(" ", "-") for title in sections}
     return string.Template(_file("report.html")).substitute(
-        title=text(" and ".join(run.label for run in runs)),
+        title=text(", ".join(run.label for run in runs)),
         summary=_summary(runs),
         style=_file("report.css") + "".join(styles),
         script=_file("report.js"),
