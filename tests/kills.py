@@ -250,7 +250,7 @@ def scalars(folder):
         for tag in found.Tags()["tensors"]
         if not tag.startswith("speed/")
         for events in [found.Tensors(tag)]
-        if not tag.startswith(("map", "pictures"))
+        if tag != "map"
     }
 
 

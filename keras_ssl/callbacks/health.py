@@ -169,9 +169,7 @@ class Health(keras.callbacks.Callback):
             run_dir.append_line(self.path, row)
             with self.writer.as_default(row["step"]):
                 for name, value in row["signs"].items():
-                    tf.summary.scalar(
-                        f"health/{name}", math.nan if value is None else value
-                    )
+                    tf.summary.scalar(_tag(name), math.nan if value is None else value)
                 tf.summary.scalar("health/state", float(self.state))
             self.tell(health={k: row[k] for k in ("step", "state", "seen")})
         text = f"step {row['step']}  health: {row['state']}. {row['seen']}"
@@ -184,3 +182,12 @@ class Health(keras.callbacks.Callback):
                 f"The run has collapsed at step {row['step']}: {row['seen']} "
                 "Health.stop ended it; its last checkpoint and health.jsonl are kept."
             )
+
+
+def _tag(name: str) -> str:
+    """What a sign is in TensorBoard: beside others of the same rows.
+
+    Of the objective Recorder tells what it is in training.
+    """
+    group, _, own = name.partition("/")
+    return f"health/{own}" if group == "objective" else name

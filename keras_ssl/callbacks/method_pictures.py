@@ -1,5 +1,6 @@
 """Draws what a method wants to show of itself, such as reconstructions."""
 
+import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class MethodPictures(keras.callbacks.Callback):
     """Draws a method's `pictures` of the same few images as it learns.
 
-    The latest are a PNG in the run's directory, all are in TensorBoard. Methods
-    without pictures cost nothing.
+    The latest are a PNG in the run's directory, all are in TensorBoard, by the name of
+    what the method shows. Methods without pictures cost nothing.
 
     Args:
         directory: The run's directory.
@@ -66,11 +67,11 @@ class MethodPictures(keras.callbacks.Callback):
         }
         if not rows:
             return
-        draw_rows(self.directory / run_dir.PICTURES, {k: [*v] for k, v in rows.items()})
-        # One picture: a row of images above the other.
-        sheet = [np.concatenate([*row], axis=1) for row in rows.values()]
-        with self.writer.as_default(int(self.model.optimizer.iterations.numpy())):
-            tf.summary.image("pictures", np.concatenate(sheet, axis=0)[None])
+        path, step = self.directory / run_dir.PICTURES, self.model.optimizer.iterations
+        drawn = draw_rows(path, {k: [*v] for k, v in rows.items()})
+        with self.writer.as_default(int(step.numpy())):
+            words = inspect.getdoc(self.model.pictures)
+            tf.summary.image(self.model.shows, drawn[None], description=words)
 
 
 def sample(
@@ -88,15 +89,24 @@ def sample(
         `views`, `seed` and `index`, as a method's `forward` takes them; None where no
         image could be read.
     """
+    # Without XLA where the views offer it: it would compile for these few.
+    render = getattr(views, "render", views)
+
+    def made(images: tf.Tensor, places: np.ndarray) -> dict[str, Any]:
+        index = tf.constant(places, tf.int64)
+        numbers = tf.cast(index, tf.int32)
+        seeds = tf.stack([tf.fill(index.shape, seed), numbers], axis=1)
+        return {"views": tuple(render(images, seeds)), "seed": seeds, "index": index}
+
+    places = pipeline.subset(source.count, count)
+    if source.shape is not None:
+        # At once: one by one some views take 0.4 s each.
+        return made(source.read(tf.constant(places, tf.int64)), places)
     found = []
-    for i in pipeline.subset(source.count, count):
+    for i in places:
         image = source.try_read(int(i))
         if image is not None:
-            seeds = tf.constant([[seed, i]], tf.int32)
-            # Without XLA where the views offer it: it would compile for these few.
-            made = getattr(views, "render", views)(image[None], seeds)
-            index = tf.constant([i], tf.int64)
-            found.append({"views": tuple(made), "seed": seeds, "index": index})
+            found.append(made(image[None], np.array([i])))
     if not found:
         return None
     return tf.nest.map_structure(lambda *rows: tf.concat(rows, axis=0), *found)

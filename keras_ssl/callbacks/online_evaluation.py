@@ -137,7 +137,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
             tf.summary.scalar(name, results.headline(row))
             if first and row["subject"] == "encoder":
                 for name, value in row["health"].items():
-                    tf.summary.scalar(f"health/{name}", value)
+                    tf.summary.scalar(f"features/test_{_SHORT.get(name, name)}", value)
         # Before there is a row, behind which nobody looks again.
         self.writer.flush()
 
@@ -218,3 +218,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
     def step(self) -> int:
         """Updates made so far."""
         return int(self.model.optimizer.iterations.numpy())
+
+
+# As the signs of health are called, which are those of training images.
+_SHORT = {"feature_std": "std", "rankme": "rank"}

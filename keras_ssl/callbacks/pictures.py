@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.callbacks import sheets
 from keras_ssl.core import run_dir
 from keras_ssl.data import pipeline
 from keras_ssl.evaluation.results import headline
@@ -24,6 +25,7 @@ _NAMES = {
     "raw_pixels": "raw pixels",
     "spectrum": "mean spectrum",
 }
+_VIEWS = "Training images, and below each the views of it that the method is shown."
 _STYLES = (("raw_pixels", ":"), ("spectrum", ":"), ("random_init", "--"))
 
 
@@ -34,8 +36,9 @@ def draw_views(
     seed: int,
     count: int = 8,
     partners: "Prepared | None" = None,
+    writer: tf.summary.SummaryWriter | None = None,
 ) -> None:
-    """Draws images beside their views, as a PNG.
+    """Draws images beside their views, the view sheet, as a PNG.
 
     Args:
         path: Where to.
@@ -44,53 +47,73 @@ def draw_views(
         seed: The run's seed.
         count: Number of images.
         partners: Whom all views but the first show; the image itself if None.
+        writer: TensorBoard's, if it is to show them too.
     """
-    sheet: list[list[np.ndarray]] = []
-    for i in pipeline.subset(source.count, count):
-        image = source.try_read(int(i))
-        if image is None:
-            continue
-        seeds = tf.constant([[seed, i]], tf.int32)
-        # Without XLA where the views offer it: it would compile for these few.
-        render = getattr(views, "render", views)
-        made = render(image[None], seeds)
-        if partners is not None:
-            partner = partners.choose(tf.constant([i], tf.int64), seeds)
-            other = source.try_read(int(partner[0]))
-            if other is not None:
-                made = (made[0], *render(other[None], seeds)[1:])
-        sheet.append([image.numpy(), *(view[0].numpy() for view in made)])
-    if not sheet:
+    places = pipeline.subset(source.count, count)
+    # Those of one size at once, which is several times as fast.
+    groups = [places] if source.shape is not None else [[i] for i in places]
+    # A line of images, then one a view.
+    lines: list[list[np.ndarray]] = []
+    for group in groups:
+        made = _rendered(source, views, seed, np.array(group), partners)
+        lines = lines or [[] for _ in made]
+        for line, pictures in zip(lines, made, strict=False):
+            line += [*pictures]
+    if not lines:
         return
-    lines = list(zip(*sheet, strict=True))  # A line of images, then one a view.
     names = [source.kind, *(f"view {i}" for i in range(1, len(lines)))]
-    draw_rows(path, dict(zip(names, lines, strict=True)))
+    drawn = draw_rows(path, dict(zip(names, lines, strict=True)))
+    if writer is not None:
+        with writer.as_default(0):
+            tf.summary.image("views", drawn[None], description=_VIEWS)
+
+
+def _rendered(
+    source: "Source",
+    views: Any,
+    seed: int,
+    places: np.ndarray,
+    partners: "Prepared | None",
+) -> list[np.ndarray]:
+    """Images of one size, then each view of them; nothing if they cannot be read."""
+    # Without XLA where the views offer it: it would compile for these few.
+    render = getattr(views, "render", views)
+    images = _read(source, places)
+    if images is None:
+        return []
+    index = tf.constant(places, tf.int64)
+    seeds = tf.stack([tf.fill(index.shape, seed), tf.cast(index, tf.int32)], axis=1)
+    made = render(images, seeds)
+    if partners is not None:
+        others = _read(source, partners.choose(index, seeds).numpy())
+        if others is not None:
+            made = (made[0], *render(others, seeds)[1:])
+    return [images.numpy(), *(view.numpy() for view in made)]
+
+
+def _read(source: "Source", places: np.ndarray) -> tf.Tensor | None:
+    """Images `(n, h, w, 3)`; of sources whose sizes differ one, if it can be read."""
+    if source.shape is not None:
+        return source.read(tf.constant(places, tf.int64))
+    image = source.try_read(int(places[0]))
+    return None if image is None else image[None]
 
 
 def draw_rows(
     path: str | os.PathLike[str], rows: Mapping[str, Sequence[np.ndarray]]
-) -> None:
+) -> np.ndarray:
     """Draws named rows of pictures, as a PNG.
 
     Args:
         path: Where to.
-        rows: Pictures by the name of their row, equally many in each; `(h, w, 3)`
-            uint8 or floats, which are clipped to [0, 1]; or waveforms `(samples,)`.
+        rows: Pictures by the name of their row, as for `sheets.sheet`.
+
+    Returns:
+        The sheet, `(h, w, 3)` uint8.
     """
-    count = max(len(row) for row in rows.values())
-    figure = _figure(1.2 * count + 0.3, 1.2 * len(rows))
-    axes = figure.subplots(len(rows), count, squeeze=False)
-    for places, (name, row) in zip(axes, rows.items(), strict=True):
-        for axis, picture in zip(places, row, strict=True):
-            axis.set(xticks=[], yticks=[])
-            if picture.ndim == 1:
-                axis.plot(picture, lw=0.4)
-                continue
-            if picture.dtype != np.uint8:
-                picture = np.clip(picture, 0.0, 1.0)
-            axis.imshow(picture, interpolation="nearest")
-        places[0].set_ylabel(name, fontsize=9)
-    _save(figure, path)
+    drawn = sheets.sheet(rows)
+    sheets.save(path, drawn)
+    return drawn
 
 
 def draw_points(

@@ -129,8 +129,7 @@ class Recorder(keras.callbacks.Callback):
             )
             with self.writer.as_default(self.step):
                 for name, value in row.items():
-                    group = "speed" if name in _SPEED else "train"
-                    tf.summary.scalar(f"{group}/{name}", value)
+                    tf.summary.scalar(f"{_GROUPS.get(name, 'objective')}/{name}", value)
         self._show(row)
         self._reset()
 
@@ -165,4 +164,10 @@ class Recorder(keras.callbacks.Callback):
         self.writer.flush()
 
 
-_SPEED = {"images_per_second", "data_wait"}
+# What TensorBoard shows side by side; all else comes from the objective.
+_GROUPS = {
+    "images_per_second": "speed",
+    "data_wait": "speed",
+    "learning_rate": "optimizer",
+    "weight_decay": "optimizer",
+}

@@ -14,7 +14,7 @@ INK, PAPER, FAINT = (40, 40, 40), (255, 255, 255), (215, 215, 215)
 GREEN, RED, BLUE = (34, 139, 69), (203, 65, 60), (31, 90, 180)
 # About how large a picture is shown, and how large at most; pixels.
 _SHOWN, _MOST = 96, 128
-_GAP, _FRAME, _LINE, _FONT = 4, 3, 16, 12
+_GAP, _FRAME, _LINE, _FONT = 4, 3, 18, 14
 
 
 class Cell(NamedTuple):

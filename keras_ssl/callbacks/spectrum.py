@@ -19,17 +19,17 @@ def spectrum(features: np.ndarray) -> np.ndarray:
         features: `(n, d)` floats, at least one row.
 
     Returns:
-        `(min(n - 1, d),)` float32, at least one, divided by the square root of `n`; their squares are
-        the variances along the principal directions.
+        `(min(n - 1, d),)` float32, at least one, divided by the square root of `n`;
+        their squares are the variances along the principal directions.
     """
-    x = np.asarray(features, np.float32)
+    x: np.ndarray = np.asarray(features, np.float32)
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     x = x / np.where(lengths > 0, lengths, 1.0)
     x = x - x.mean(axis=0)
     # Of the smaller product, several times as fast as of x; in double precision the
     # root keeps as many digits as single precision has.
-    x = x.astype(np.float64)
-    product = x @ x.T if len(x) < x.shape[1] else x.T @ x
+    exact = x.astype(np.float64)
+    product = exact @ exact.T if len(x) < x.shape[1] else exact.T @ exact
     squares = np.linalg.eigvalsh(product)[::-1]
     # Around their mean, n rows have n - 1 directions.
     squares = np.maximum(squares[: max(1, len(x) - 1)], 0.0)
@@ -77,10 +77,10 @@ def curve(values: np.ndarray) -> np.ndarray:
         page.text(6, int(y) - 7, f"1e-{decade}" if decade else "1")
     last = max(len(values) - 1, 1)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x = _LEFT + _WIDTH * share
-        page.line(np.array([[x, _TOP + _HEIGHT], [x, _TOP + _HEIGHT + 4]]))
+        at = _LEFT + _WIDTH * share
+        page.line(np.array([[at, _TOP + _HEIGHT], [at, _TOP + _HEIGHT + 4]]))
         word = str(round(last * share) + 1)
-        page.text(int(x - page.width_of(word) / 2), _TOP + _HEIGHT + 7, word)
+        page.text(int(at - page.width_of(word) / 2), _TOP + _HEIGHT + 7, word)
     page.text(_LEFT + _WIDTH // 2 - 24, _TOP + _HEIGHT + 24, "direction")
     top = float(values[0]) if len(values) else 0.0
     if np.isfinite(values).all() and top > 0:

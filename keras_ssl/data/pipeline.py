@@ -214,15 +214,18 @@ def numbered_batches(
     `shown` makes images of one size, in the place of `square` or `window`.
     """
     asked, shown = subset(source.count, limit), shown or SHOWN[source.kind]
+    # No `if` or loop of Python's asks a tensor: to look for one takes half a second.
+    plain = tf.autograph.experimental.do_not_convert
     dataset = tf.data.Dataset.from_tensor_slices(asked)
     if source.shape is not None:
         dataset = dataset.batch(batch_size).map(
-            lambda i: (i, shown(source.read(i), size)), tf.data.AUTOTUNE
+            plain(lambda i: (i, shown(source.read(i), size))), tf.data.AUTOTUNE
         )
     else:
         dataset = (
             dataset.map(
-                lambda i: (i, shown(source.read(i)[None], size)[0]), tf.data.AUTOTUNE
+                plain(lambda i: (i, shown(source.read(i)[None], size)[0])),
+                tf.data.AUTOTUNE,
             )
             .ignore_errors()
             .batch(batch_size)

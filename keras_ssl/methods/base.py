@@ -35,6 +35,7 @@ class Method(distribute.Model):
     Class attributes:
         num_views: Views of each image that `forward` needs.
         needs: What the encoder must have beside features, such as `maps`.
+        shows: What `pictures` are called, such as `reconstructions`.
         pictured: Images that `pictures` gets; more than it draws, where it chooses.
         paper: Address of the paper.
         year: When it appeared.
@@ -57,6 +58,7 @@ class Method(distribute.Model):
 
     num_views: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ()
+    shows: ClassVar[str] = "pictures"
     pictured: ClassVar[int] = 8
     paper: ClassVar[str] = ""
     year: ClassVar[int] = 0

@@ -51,6 +51,7 @@ class DeepClusterV2(Method):
     )
 
     # Among so many images it shows those that are nearest to a centroid.
+    shows = "prototypes"
     pictured = 256
 
     def __init__(

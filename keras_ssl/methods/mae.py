@@ -31,6 +31,7 @@ class MAE(Method):
     family = "masked modelling"
     needs = ("visible_tokens",)
     spans = "local"
+    shows = "reconstructions"
     signs = (
         logged(
             "loss",

@@ -58,6 +58,7 @@ class MSN(Method):
     )
 
     # Among so many images it shows those that are nearest to a prototype.
+    shows = "prototypes"
     pictured = 256
 
     def __init__(

@@ -37,6 +37,7 @@ class SelfDistillation(Method):
     year = 2021
     family = "self-distillation"
     spans = "local"
+    shows = "attention_maps"
     signs = (
         information(
             lambda method, outputs: method.probabilities(outputs["teacher"][:, 0]),

@@ -54,6 +54,7 @@ class SwAV(Method):
     )
 
     # Among so many images it shows those that are nearest to a prototype.
+    shows = "prototypes"
     pictured = 256
 
     def __init__(

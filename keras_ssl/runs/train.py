@@ -8,7 +8,9 @@ from typing import Any
 import keras
 
 from keras_ssl import schedules
+from keras_ssl.callbacks import hyperparameters
 from keras_ssl.callbacks.checkpoint import Checkpoint
+from keras_ssl.callbacks.feature_pictures import FeaturePictures
 from keras_ssl.callbacks.finite import Finite
 from keras_ssl.callbacks.health import Health
 from keras_ssl.callbacks.interruption import Interruption
@@ -26,6 +28,7 @@ from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.methods.base import Method, Term
 from keras_ssl.runs import (
     bad_steps,
+    compared,
     encoders,
     limits,
     optimizing,
@@ -58,6 +61,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     evaluation: OnlineEvaluation | None = None,
     health: Health | None = None,
+    feature_pictures: FeaturePictures | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     log_every_steps: int = 10,
     steps_per_execution: int = 1,
@@ -96,6 +100,8 @@ def train(
         checkpoint: When to save; at every epoch by default.
         evaluation: What to score, and when; nothing by default.
         health: How to watch for collapse; as `Health` does by default.
+        feature_pictures: What TensorBoard shows of the features; `FeaturePictures` with
+            what is bound to it by default.
         callbacks: Further Keras callbacks; their `open(directory, evaluation data,
             writer)`, if any, is called before training where there are labels.
         log_every_steps: Steps between lines of `metrics.jsonl`.
@@ -110,6 +116,8 @@ def train(
         ValueError: If the settings do not fit together, or the directory holds
             another run, or too many images cannot be read.
     """
+    # Bindings of it count even where nobody asks for it.
+    feature_pictures = feature_pictures or config.build("callback", "FeaturePictures")
     given = dict(locals())
     if launch.instead is not None:
         return launch.instead(**given)
@@ -171,6 +179,10 @@ def train(
         distribute.is_chief(),
     )
     drawn = MethodPictures(launch.run_dir, source, views, launch.seed, logger.writer)
+    feature_pictures.open(launch.run_dir, source, size, batch_size, logger.writer)
+    settings = compared.settings(record.content)
+    columns = compared.scores(evaluation.evaluations if evaluation else ())
+    hyperparameters.begin(logger.writer, settings, compared.FIRST, columns)
     probe = functools.partial(fixed_batch, source, views, launch.seed)
     watcher = (health or Health()).open(
         launch.run_dir, method, clock, batch_size, probe, logger.writer, record.tell
@@ -182,7 +194,7 @@ def train(
     # A step's line first: a checkpoint knows of steps that are in no line yet.
     hooks = [logger, saver, finite, watcher, stops, *callbacks]
     if distribute.is_chief():
-        hooks.append(drawn)
+        hooks += [drawn, feature_pictures]
     _open(callbacks, launch, whole, logger)
     scored = evaluation if whole is not None else None
     now = time.perf_counter
@@ -206,12 +218,14 @@ def train(
             watch.begin()
         if start == 0 and distribute.is_chief():
             path = launch.run_dir / run_dir.VIEWS
-            draw_views(path, source, views, launch.seed, partners=prepared)
+            shown = {"partners": prepared, "writer": logger.writer}
+            draw_views(path, source, views, launch.seed, **shown)
         sittings.fit(method, batches, epochs, clock, start, hooks, record.is_finished)
         saver.save()
         if scored is not None:
             scored.finish()
             record.content["best"] = scored.best()
+        hyperparameters.end(logger.writer)
         logger.writer.flush()
     return record.end(saver, sittings.spent(saver, logger, scored, now() - begun))
 

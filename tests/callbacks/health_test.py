@@ -113,15 +113,16 @@ def test_period(tmp_path):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run with probes, and one without."""
+    """A run with probes and pictures of its features, and one without."""
     folder = tmp_path_factory.mktemp("runs")
     for name, every in (("with", 2), ("without", 0)):
         words = [*BARE, f"Health.every_steps = {every}", "Health.images = 64"]
+        words += [f"FeaturePictures.times = {every}"]
         launch.train(str(folder / name), TINY, words, precision="float32")
     return folder
 
 
-def test_probes_change_nothing(runs):
+def test_probes_and_pictures_change_nothing(runs):
     digests = {
         run_dir.read_json(runs / name / run_dir.RUN)["weights_digest"]
         for name in ("with", "without")
@@ -147,7 +148,12 @@ def test_what_a_run_keeps(runs):
         for e in tf.compat.v1.train.summary_iterator(str(events))
         for v in e.summary.value
     }
-    assert {"health/state", "health/features/rank", "health/compared/std"} <= tags
+    assert {"health/state", "health/information", "features/rank"} <= tags
+    # A method with prototypes shows them; features are looked at beside that.
+    assert {"compared/std", "objective/loss", "prototypes", "retrievals"} <= tags
+    bare = runs / "without" / run_dir.TENSORBOARD
+    assert not (bare / "projector").exists()
+    assert (bare.parents[1] / "with" / run_dir.TENSORBOARD / "projector").exists()
 
 
 def test_a_resumed_run_gives_the_same_rows(runs, tmp_path):

@@ -96,7 +96,30 @@ def test_leaves_what_it_says(run):
         for e in tf.compat.v1.train.summary_iterator(str(events[0]))
         for v in e.summary.value
     }
-    assert {"train/loss", "speed/data_wait", "knn/encoder", "health/rankme"} <= tags
+    scores = {
+        f"{evaluation}/{subject}"
+        for evaluation in ("knn", "linear")
+        for subject in ("encoder", "random_init", "raw_pixels")
+    }
+    assert tags == scores | {
+        "_hparams_/experiment",
+        "_hparams_/session_end_info",
+        "_hparams_/session_start_info",
+        "features/test_rank",
+        "features/test_std",
+        "objective/accuracy",
+        "objective/loss",
+        "optimizer/learning_rate",
+        "optimizer/weight_decay",
+        "retrievals",
+        "spectrum",
+        "spectrum/largest",
+        "spectrum/rank",
+        "spectrum/std",
+        "speed/data_wait",
+        "speed/images_per_second",
+        "views",
+    }
 
 
 def test_operative_config_repeats_the_run(run, tmp_path):
