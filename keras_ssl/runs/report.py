@@ -5,9 +5,10 @@ import pathlib
 import tempfile
 from collections.abc import Sequence
 
-from keras_ssl.core import console, durable, run_dir
+from keras_ssl.core import console, durable
 from keras_ssl.runs import report_features, report_page, report_pictures, report_records
 from keras_ssl.runs.report_features import Asked, Seen
+from keras_ssl.runs.report_records import Recorded
 
 
 def report(
@@ -53,16 +54,27 @@ def report(
             seen.append(found)
         else:
             seen.append(report_features.look(found, asked))
+    _write(out, folder, runs, seen)
+    return folder
+
+
+def _write(
+    out: pathlib.Path,
+    folder: pathlib.Path,
+    runs: Sequence[Recorded],
+    seen: Sequence[Seen | str],
+) -> None:
+    """Writes the page with its figures, or nothing."""
     page = report_page.page(runs, seen)
-    with durable.explained(folder):
+    with durable.replacing(out, "w", len(page)) as file, durable.explained(folder):
+        file.write(page)
         folder.parent.mkdir(parents=True, exist_ok=True)
+        # What fails here leaves no page either.
         with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
             report_pictures.draw(pathlib.Path(aside), runs, seen)
             folder.mkdir(exist_ok=True)
             for path in sorted(pathlib.Path(aside).iterdir()):
                 os.replace(path, folder / path.name)
-    run_dir.write_text(out, page)
-    return folder
 
 
 def _check_free(out: pathlib.Path, folder: pathlib.Path, overwrite: bool) -> None:

@@ -1,6 +1,7 @@
 """What a run's encoder makes of images it was not trained on, for a report."""
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -220,8 +221,9 @@ def _labels(
 def _name(source: sources.Source, number: int) -> str:
     """What to call an example; of a file without its folder."""
     kind = "recording" if source.kind == "audio" else source.kind
-    file = source.where(number).rpartition("/")[2] if source.where else ""
-    return f"{kind} {number}" + (f", {file}" if file else "")
+    place = pathlib.Path(source.where(number) if source.where else "")
+    # Of a record among others where it is tells nobody anything.
+    return f"{kind} {number}" + (f", {place.name}" if place.is_file() else "")
 
 
 def _large(

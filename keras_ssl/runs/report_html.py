@@ -3,6 +3,7 @@
 import base64
 import html
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,13 @@ import tensorflow as tf
 _COLOURS = (
     *("#4c8bf5", "#f28e2b", "#3fa34d", "#d95f5f", "#9a6fd0"),
     *("#a9744f", "#e377c2", "#8a9099", "#b5a61c", "#1fa8b8"),
+)
+
+
+# Bounds stand below their mean.
+_INTERVAL, _BELOW = (
+    re.compile(r"^([\d.]+) (\([\d.]+ to [\d.]+\))$"),
+    r"\1 <small>\2</small>",
 )
 
 
@@ -122,7 +130,7 @@ def table(
     lines = []
     for number, row in enumerate(rows):
         first, *others = (text(cell) for cell in row)
-        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        cells = "".join(f"<td>{_INTERVAL.sub(_BELOW, cell)}</td>" for cell in others)
         mark = ' class="differs"' if number in marks else ""
         lines.append(f'<tr{mark}><th scope="row">{first}</th>{cells}</tr>')
     names = "".join(f'<th scope="col">{text(name)}</th>' for name in head)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_ssl.callbacks import retrievals, sheets
-from keras_ssl.runs import report_page, report_scores
+from keras_ssl.runs import report_curves, report_scores
 from keras_ssl.runs.report_features import Seen
 from keras_ssl.runs.report_html import colour
 from keras_ssl.runs.report_records import Recorded
@@ -25,7 +25,7 @@ def draw(
         runs: The records of runs.
         seen: What each one's encoder makes of images, or why that is not known.
     """
-    for name, charts in report_page.charts(runs).items():
+    for name, charts in report_curves.charts(runs).items():
         if charts:
             _draw_charts(folder / f"{name}.png", charts)
     for run, found in zip(runs, seen, strict=True):

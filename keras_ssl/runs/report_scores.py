@@ -54,7 +54,9 @@ def _table(lines: Sequence[Mapping[str, str]], caption: str) -> str:
     # What some lines have and others lack may have come in late.
     first = [n for n in names if n not in (*_BEFORE[1:-1], *_BEHIND)]
     head = [*first, *(n for n in names if n not in first)]
-    cells = ([line.get(name, "") for name in head] for line in lines)
+    cells = (
+        [line.get(name, "").replace("/  /", "/ - /") for name in head] for line in lines
+    )
     return table(head, cells, caption, numbers=True)
 
 

@@ -12,9 +12,16 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.callbacks.retrievals import Retrieved
-from keras_ssl.core import run_dir
+from keras_ssl.core import durable, run_dir
 from keras_ssl.encoders.vit import ViT
-from keras_ssl.runs import report, report_page, report_records, report_svg
+from keras_ssl.runs import (
+    report,
+    report_features,
+    report_page,
+    report_pictures,
+    report_records,
+    report_svg,
+)
 from keras_ssl.runs.report_features import Asked, Seen
 from tests.made_run import made_run
 
@@ -331,6 +338,18 @@ def test_mistakes_are_told_and_leave_nothing(run, tmp_path, change, words):
         assert word in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "there.html").read_text() == "mine"
+
+
+def test_leaves_nothing_where_a_figure_fails(run, tmp_path, monkeypatch):
+    def fail(folder, *_):
+        (folder / "half.png").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report_pictures, "draw", fail)
+    monkeypatch.setattr(report_features, "opened", lambda *_: "no look.")
+    with pytest.raises(durable.WriteError, match="No space left"):
+        report.report([str(run)], tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
 
 
 def test_overwrites_if_that_is_said(pytestconfig, tmp_path):
