@@ -15,12 +15,15 @@ from keras_ssl.core import checks
 from keras_ssl.core.registry import name_of, register
 from keras_ssl.data import pipeline
 from keras_ssl.data.sources import Source
+from keras_ssl.evaluation.class_tokens import each_class_token
 from keras_ssl.evaluation.data import Encode, EvaluationData, Features
 from keras_ssl.evaluation.linear import LinearProbe
 from keras_ssl.evaluation.maps import with_maps
 from keras_ssl.evaluation.per_image import Outcome, PerImage, tried
 
-_POOLINGS = ("average", "max", "resize")
+# What stands for a block of a ViT instead of its patches.
+_CLASS = "class"
+_POOLINGS = ("average", "max", "resize", _CLASS)
 
 
 @register("evaluation", "layers")
@@ -38,8 +41,8 @@ class Layers(PerImage):
         numbers: Most numbers of a layer; its maps are pooled to the largest square
             with no more, and to one pixel if even that has more.
         sides: Sides that the layers' maps are pooled to, in order, in place of this.
-        pooling: `average` or `max`, over parts that cover the map evenly, or `resize`,
-            bilinear.
+        pooling: `average` or `max`, over parts that cover the map evenly; `resize`,
+            bilinear; or `class`: of a ViT each block's class token after the last norm.
 
     Raises:
         ValueError: If a number is not positive, `pooling` is unknown, or the probe
@@ -57,6 +60,8 @@ class Layers(PerImage):
         checks.positive(numbers=self.numbers)
         if self.sides is not None and (not self.sides or min(self.sides) < 1):
             raise ValueError(f"sides needs positive numbers, got {self.sides}.")
+        if self.pooling == _CLASS and self.sides is not None:
+            raise ValueError("sides are of maps, and class tokens have none.")
         if self._probe().score != "top1":
             raise ValueError(
                 "The probe of a layer must give top1, as linear and knn do; "
@@ -109,10 +114,14 @@ class Layers(PerImage):
         probe = self._probe()
         return {
             "probe": {"evaluation": name_of(probe), **probe.protocol()},
-            "numbers": self.numbers if self.sides is None else None,
+            "numbers": None if self.sides or self.pooling == _CLASS else self.numbers,
             "sides": None if self.sides is None else list(self.sides),
             "pooling": self.pooling,
-            "layers": "maps of every layer; the last one's score counts",
+            "layers": (
+                "class token of every block, normed; the last one's score counts"
+                if self.pooling == _CLASS
+                else "maps of every layer; the last one's score counts"
+            ),
         }
 
     def _probe(self) -> Any:
@@ -122,6 +131,8 @@ class Layers(PerImage):
         self, encode: Encode, kind: str
     ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """A compiled function of a batch: pooled, flat maps of every layer."""
+        if self.pooling == _CLASS:
+            return each_class_token(encode)
         model = with_maps(encode, "A probe of every layer", kind)
 
         @tf.function(autograph=False, reduce_retracing=True)

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow as tf
 
 from keras_ssl import metrics
 from keras_ssl.core.progress import Progress
 from keras_ssl.core.registry import register
-from keras_ssl.evaluation import lbfgs
 from keras_ssl.evaluation.data import Encode, EvaluationData, unit_rows
 from keras_ssl.evaluation.measures import signs as as_signs
 from keras_ssl.evaluation.per_image import Outcome, PerImage, Rows, outcome
+from keras_ssl.evaluation.squared_hinge import SquaredHinge
 
 
 @register("evaluation", "svm")
@@ -66,8 +65,9 @@ class SVM(PerImage):
         signs, truth = (
             as_signs(x, f.num_classes) for x in (f.train_labels, f.test_labels)
         )
-        costs = self.choose(train, signs)
-        weights = fit_svm(train, signs, costs, self.positive_weight)
+        problem = SquaredHinge(train)
+        costs = self.choose(train, signs, problem)
+        weights = fit_svm(train, signs, costs, self.positive_weight, problem=problem)
         scores = test @ weights[:-1] + weights[-1]
 
         def measure(rows: Rows) -> dict[str, float]:
@@ -76,12 +76,15 @@ class SVM(PerImage):
 
         return outcome(f.test_index, measure)
 
-    def choose(self, x: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    def choose(
+        self, x: np.ndarray, signs: np.ndarray, problem: SquaredHinge | None = None
+    ) -> np.ndarray:
         """The cost of each class whose average precision over the folds is best.
 
         Args:
             x: `(n, d)` features.
             signs: `(n, c)` floats: 1, -1, or 0 for examples that do not count.
+            problem: What was made of `x` before; made anew if None.
 
         Returns:
             `(c,)` costs; of equal ones the least.
@@ -90,12 +93,13 @@ class SVM(PerImage):
         found = np.zeros((len(self.costs), signs.shape[1]))
         fits = self.folds * len(self.costs)
         progress = Progress("Choosing the costs of SVMs", fits, "fits")
+        problem, positive = problem or SquaredHinge(x), self.positive_weight
         for held in range(self.folds):
             fit, start = fold != held, None
             # From the least on: each solution is a good start for the next.
             for i, cost in enumerate(sorted(self.costs)):
                 costs = np.full(signs.shape[1], cost)
-                start = fit_svm(x[fit], signs[fit], costs, self.positive_weight, start)
+                start = fit_svm(x, signs, costs, positive, start, problem, fit)
                 scores = x[~fit] @ start[:-1] + start[-1]
                 found[i] += np.nan_to_num(self._precision(scores, signs[~fit]))
                 progress.add()
@@ -111,7 +115,7 @@ class SVM(PerImage):
     def protocol(self) -> dict[str, Any]:
         """What a result depends on beside the data."""
         return {
-            "solver": "L-BFGS",
+            "solver": "Newton",
             "costs": list(self.costs),
             "folds": self.folds,
             "positive_weight": self.positive_weight,
@@ -129,7 +133,8 @@ def fit_svm(
     costs: np.ndarray,
     positive_weight: float = 1.0,
     start: np.ndarray | None = None,
-    max_iterations: int = 1000,
+    problem: SquaredHinge | None = None,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """Minimises `|w|^2 / 2 + cost * sum(max(0, 1 - sign * (w x + b))^2)` by class.
 
@@ -141,38 +146,19 @@ def fit_svm(
         costs: `(c,)` positive costs.
         positive_weight: Factor of the cost of positive examples.
         start: A solution to start from; zeros if None.
-        max_iterations: Bound on the L-BFGS iterations.
+        problem: What was made of `x` before, for another fit; made anew if None.
+        rows: `(n,)` booleans: what is fitted; all if None.
 
     Returns:
         `(d + 1, c)` float32 weights, the biases in the last row.
     """
-    inputs = tf.constant(np.column_stack([x, np.ones(len(x))]), tf.float32)
-    weight = np.where(signs > 0, positive_weight, 1.0) * (signs != 0) * costs
-    given = (inputs, tf.constant(signs, tf.float32), tf.constant(weight, tf.float32))
-    shape = (inputs.shape[1], signs.shape[1])
-    # Of one size, classes of different costs are solved together as well as alone.
-    size = tf.constant(1.0 + costs, tf.float64)
-    return lbfgs.minimize(
-        lambda weights: _loss_and_gradient(weights, *given, size),
-        shape,
-        start,
-        max_iterations,
-        history=20,
-    )
-
-
-@tf.function(autograph=False, reduce_retracing=True)
-def _loss_and_gradient(
-    weights: tf.Tensor,
-    x: tf.Tensor,
-    signs: tf.Tensor,
-    weight: tf.Tensor,
-    size: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The sum of the objectives over `size`, in float64, and its gradient."""
-    slack = tf.nn.relu(1.0 - signs * tf.matmul(x, weights))
-    losses = tf.reduce_sum(tf.cast(weight * slack**2, tf.float64), axis=0)
-    values = losses + 0.5 * tf.reduce_sum(tf.cast(weights, tf.float64) ** 2, axis=0)
-    slope = tf.matmul(x, weight * slack * signs, transpose_a=True)
-    loss = tf.reduce_sum(values / size)
-    return loss, (weights - 2.0 * slope) / tf.cast(size, tf.float32)
+    problem = problem or SquaredHinge(x)
+    weight = np.where(signs > 0, positive_weight, 1.0) * (signs != 0)
+    found = np.zeros((x.shape[1] + 1, signs.shape[1]), np.float32)
+    for cost in np.unique(costs):
+        mine = costs == cost
+        first = None if start is None else start[:, mine]
+        found[:, mine] = problem.fit(
+            signs[:, mine], weight[:, mine], float(cost), first, rows
+        )
+    return found

@@ -3,7 +3,7 @@ import pytest
 
 from keras_ssl.encoders.resnet import SmallResNet
 from keras_ssl.encoders.vit import ViT
-from keras_ssl.evaluation.class_tokens import class_tokens
+from keras_ssl.evaluation.class_tokens import class_tokens, each_class_token
 from keras_ssl.evaluation.data import Frozen
 from keras_ssl.evaluation.linear_sgd import LinearSGD
 from tests import harness
@@ -27,6 +27,8 @@ def test_what_has_no_class_tokens_is_told():
         class_tokens(Frozen(vit), 4)
     with pytest.raises(ValueError, match="has no class token"):
         class_tokens(Frozen(SmallResNet()), 1)
+    with pytest.raises(ValueError, match="pooling = 'class'"):
+        each_class_token(Frozen(SmallResNet()))
     with pytest.raises(ValueError, match="give class_tokens too"):
         LinearSGD(patches=True)
 

@@ -62,6 +62,22 @@ def test_blocks_of_a_vit_come_in_order(data):
     assert found[vit.blocks[0].name].train.shape == (60, 8)
 
 
+def test_class_tokens_of_a_vit_stand_for_its_blocks(data):
+    vit = ViT(patch_size=16, width=8, depth=3, heads=2)
+    layers = Layers(KNN(k=3), pooling="class")
+    found = layers.features(Frozen(vit), data)
+    assert list(found) == [block.name for block in vit.blocks]
+    # Of the last block it is what the encoder returns; the others are others.
+    want = data.features(Frozen(vit)).test
+    np.testing.assert_allclose(found[vit.blocks[2].name].test, want, atol=1e-4)
+    images = tf.image.convert_image_dtype(data.test.read([0]), tf.float32)
+    want = vit.norm(vit.block_tokens(images)[1])[0, 0]
+    np.testing.assert_allclose(found[vit.blocks[1].name].test[0], want, atol=1e-4)
+    assert "class token" in layers.protocol()["layers"]
+    with pytest.raises(ValueError, match="class tokens have none"):
+        Layers(sides=(2,), pooling="class")
+
+
 def test_alexnet_has_the_sizes_of_rotnet(data):
     net = AlexNet(widths=(4, 4, 4, 4, 4), stride=1)
     layers = Layers(KNN(k=3), sides=(12, 7, 5, 6, 6), pooling="max")

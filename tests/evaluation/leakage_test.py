@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.data.sources import Source
-from keras_ssl.evaluation import per_image
+from keras_ssl.evaluation import knn, per_image, results
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.knn import KNN
 from keras_ssl.evaluation.leakage import Leakage
@@ -86,7 +86,7 @@ def test_others_are_not(leaks, pixels):
         assert len(leaks.of(source(images, name)).rows) == 0
 
 
-def test_a_result_says_what_it_is_without_them(leaks, pixels):
+def test_a_result_says_what_it_is_without_them(leaks, pixels, monkeypatch):
     strange = np.rot90(pixels, 1, (1, 2))[:20]
     labels = np.arange(30) % 2
     test = source(np.concatenate([strange, pixels[:10]]), "mixed", labels)
@@ -106,6 +106,11 @@ def test_a_result_says_what_it_is_without_them(leaks, pixels):
     # All ten copies are classified right.
     without = beside["without"]["top1"]
     assert whole == pytest.approx((10 + 20 * without) / 30, abs=1e-6)
+    searches, search = [], knn.nearest
+    monkeypatch.setattr(knn, "nearest", lambda *x: searches.append(x) or search(*x))
+    row = results.result(evaluation, "encoder", encode, data, 1, leaks)
+    assert (row["leakage"], len(searches)) == (beside, 1)
+    assert "leakage" not in results.result(evaluation, "encoder", encode, data, 1)
     fewer = data.without(np.arange(20, 30))
     assert fewer.test.count == 20
     np.testing.assert_array_equal(fewer.features(encode).test_labels, labels[:20])
