@@ -17,6 +17,8 @@ from keras_ssl.runs import encoders, fits, leaking
 from keras_ssl.runs.watch import OUTPUT
 
 _RAW = dict(RAW.values())
+# Seed of the weights of the baseline that is not trained.
+_UNTRAINED = 0
 SUBJECTS = ("encoder", "random_init", *_RAW)
 
 
@@ -155,6 +157,8 @@ def subject_of(
     if name in _RAW:
         return _RAW[name]
     if name == "random_init":
+        # The same one each time: networks differ by points before they learn.
+        keras.utils.set_random_seed(_UNTRAINED)
         return Frozen(encoders.build(meta))
     return _trained(path, meta, projector_layers, size in (None, meta["image_size"]))
 

@@ -156,6 +156,11 @@ def test_a_checkpoint_of_step_0_is_no_trained_encoder(run, tmp_path, notes):
     refused(lambda: evaluated(run / "export"), "its step is 0")
 
 
+def test_the_untrained_encoder_is_the_same_each_time(run):
+    first, again = (evaluated(run, "random_init")[0]["health"] for _ in range(2))
+    assert first == again
+
+
 @pytest.mark.slow
 def test_an_encoder_that_training_left_alone(whole, tmp_path, capsys):
     still = [*WORDS, "rate/cosine.base = 0.0"]
