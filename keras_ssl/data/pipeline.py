@@ -214,22 +214,19 @@ def numbered_batches(
     `shown` makes images of one size, in the place of `square` or `window`.
     """
     asked, shown = subset(source.count, limit), shown or SHOWN[source.kind]
-    # No `if` or loop of Python's asks a tensor: to look for one takes half a second.
-    plain = tf.autograph.experimental.do_not_convert
+    alone = source.shape is None
+
+    # AutoGraph would look for an `if` that asks a tensor, which takes half a second.
+    @tf.autograph.experimental.do_not_convert
+    def made(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = source.read(i)
+        return i, shown(images[None], size)[0] if alone else shown(images, size)
+
     dataset = tf.data.Dataset.from_tensor_slices(asked)
-    if source.shape is not None:
-        dataset = dataset.batch(batch_size).map(
-            plain(lambda i: (i, shown(source.read(i), size))), tf.data.AUTOTUNE
-        )
+    if alone:
+        dataset = dataset.map(made, tf.data.AUTOTUNE).ignore_errors().batch(batch_size)
     else:
-        dataset = (
-            dataset.map(
-                plain(lambda i: (i, shown(source.read(i)[None], size)[0])),
-                tf.data.AUTOTUNE,
-            )
-            .ignore_errors()
-            .batch(batch_size)
-        )
+        dataset = dataset.batch(batch_size).map(made, tf.data.AUTOTUNE)
     found = [np.empty(0, np.int64)]
     for index, images in dataset.prefetch(2):
         found.append(index.numpy())

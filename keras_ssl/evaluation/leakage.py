@@ -16,10 +16,9 @@ import tensorflow as tf
 
 from keras_ssl.data import pipeline
 from keras_ssl.data.sources import Source
-from keras_ssl.evaluation import results
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.neighbours import nearest
-from keras_ssl.evaluation.per_image import Outcome
+from keras_ssl.evaluation.per_image import Outcome, rounded
 
 # Correlation of slopes from which on two images are called near duplicates. Tried with
 # the 50,000 train images of CIFAR-10: of 700 test images turned by a quarter, which are
@@ -126,7 +125,7 @@ class Leakage:
         }
         if 0 < len(found.rows) < found.of:
             numbers = outcome.without(found.rows)
-            beside["without"] = results.rounded({score: numbers[score]})
+            beside["without"] = rounded({score: numbers[score]})
         return beside
 
     def _described(

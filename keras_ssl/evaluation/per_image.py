@@ -96,3 +96,8 @@ def tried(evaluation: Any, encode: Encode, data: EvaluationData) -> Outcome:
         return evaluation.outcome(encode, data)
     numbers = evaluation.run(encode, data)
     return Outcome(numbers, lambda rows: evaluation.run(encode, data.without(rows)))
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers to six digits, as results have them."""
+    return {key: float(f"{float(value):.6g}") for key, value in values.items()}

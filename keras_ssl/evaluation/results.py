@@ -75,7 +75,7 @@ def result(
         "evaluation": name,
         "subject": subject,
         "score": evaluation.score,
-        **rounded(found.numbers),
+        **per_image.rounded(found.numbers),
         "health": _health(encode, data) if subject not in dict(RAW.values()) else {},
         "protocol": protocol,
         "fingerprint": mark,
@@ -178,11 +178,6 @@ def _health(encode: Encode, data: EvaluationData) -> dict[str, float]:
         # Nothing else needs the features.
         limit = min(2000, data.test_limit or data.test.count)
         sample, _ = data.encoded(encode, data.test, limit)
-    return rounded(
+    return per_image.rounded(
         {"feature_std": metrics.feature_std(sample), "rankme": metrics.rankme(sample)}
     )
-
-
-def rounded(values: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers to six digits, as results have them."""
-    return {key: float(f"{float(value):.6g}") for key, value in values.items()}

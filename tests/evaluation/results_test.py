@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.data.sources import Source
-from keras_ssl.evaluation import results
+from keras_ssl.evaluation import per_image, results
 from keras_ssl.evaluation.data import EvaluationData
 from keras_ssl.evaluation.few_shot import FewShot
 from keras_ssl.evaluation.knn import KNN
@@ -76,7 +76,7 @@ def test_seeds_are_for_those_that_draw():
 def test_the_headline_is_what_the_evaluation_says():
     assert results.headline({"score": "map", "map": 0.25, "top1": 0.5}) == 0.25
     assert results.headline({"top1": 0.5}) == 0.5
-    assert results.rounded({"a": 0.123456789}) == {"a": 0.123457}
+    assert per_image.rounded({"a": 0.123456789}) == {"a": 0.123457}
 
 
 def test_several_labels_are_refused_before_anything_is_encoded():
