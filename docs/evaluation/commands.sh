@@ -59,3 +59,14 @@ evaluate $cifar10 $data --evaluation=segmentation_fcn --data="$nuclei" --image_s
 evaluate $cifar10 $data --evaluation=detection --image_size=256 \
     --data='tfds:bccd?boxes=objects/bbox&box_label=objects/label' \
     --gin='detection.steps = 200' --gin='detection.batch_size = 8' $both
+
+# SimCLRv2: rows of the first stage as they are; those of the classifiers, which saw the
+# labels of a tenth of train, under the names of their stages.
+pipeline() {
+    python tools/simclr_v2.py --gin_file=methods/simclr_v2.gin --fraction=0.1 \
+        --student=encoders/small_resnet.gin --distil='train.epochs = 4' \
+        --tune_epochs=15 --precision=mixed_bfloat16 "$@"
+}
+pipeline --gin_file=proofs/embedded.gin --run_dir=runs/simclr_v2_embedded
+pipeline --gin_file=proofs/cifar10.gin --gin="train.split = 'train[:10000]'" \
+    --gin='train.epochs = 8' --run_dir=runs/simclr_v2_cifar10 $data
