@@ -71,7 +71,12 @@ def given(evaluation):
 
 def test_all_evaluations_are_tried_here():
     registry.load()
-    assert set(SETTINGS) == set(registry.names("evaluation"))
+    kinds = {
+        name: registry.get("evaluation", name) for name in registry.names("evaluation")
+    }
+    # Other tests may have added their own.
+    ours = {n for n, kind in kinds.items() if kind.__module__.startswith("keras_ssl.")}
+    assert set(SETTINGS) == ours
 
 
 @pytest.mark.parametrize("name", NAMES)
