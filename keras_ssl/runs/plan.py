@@ -55,14 +55,13 @@ class _Plan:
     """
 
     def __init__(self, launch: Launch, settings: dict[str, Any]) -> None:
-        self.begun = time.perf_counter()
+        self.begun, self.start = time.perf_counter(), 0
         self.launch, self.given = launch, types.SimpleNamespace(**settings)
         self.problems: list[str] = []
         self.notes: list[str] = []
         # Whether a problem keeps the steps from being tried.
         self.stuck = False
         self.whole: EvaluationData | None = None
-        self.start = 0
         self.saver: Checkpoint = self.given.checkpoint or Checkpoint()
         self.report: dict[str, Any] = {}
 
