@@ -12,6 +12,8 @@ CONDITIONED = "L-BFGS, preconditioned"
 _ROWS, _TIMES = 8192, 4
 # Of wider features the matrix takes more than it saves.
 _WIDEST = 4096
+# Gradients that are remembered.
+_HISTORY = 10
 # What keeps it invertible, as a share of the features' mean square.
 _LEAST = 1e-7
 
@@ -70,10 +72,9 @@ class Condition:
 def minimize(
     loss_and_gradient: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
     shape: tuple[int, int],
+    condition: Condition,
     start: np.ndarray | None = None,
     max_iterations: int = 100,
-    history: int = 10,
-    condition: Condition | None = None,
 ) -> np.ndarray:
     """Finds the weights of the least loss.
 
@@ -82,33 +83,27 @@ def minimize(
             float64 since the line search compares values that hardly differ, and its
             gradient.
         shape: Of the weights.
+        condition: Coordinates to search in.
         start: Weights to start from; zeros if None.
         max_iterations: Bound on the iterations.
-        history: Gradients that are remembered.
-        condition: Coordinates to search in; those of the weights if None.
 
     Returns:
         The weights, float32.
     """
 
     def function(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = tf.constant(flat.reshape(shape), tf.float32)
-        if condition is not None:
-            weights = condition.leave(weights)
+        weights = condition.leave(tf.constant(flat.reshape(shape), tf.float32))
         loss, gradient = loss_and_gradient(weights)
-        if condition is not None:
-            gradient = condition.slope(gradient)
+        gradient = condition.slope(gradient)
         return float(loss), gradient.numpy().astype(np.float64).ravel()
 
-    first = np.zeros(shape) if start is None else start
-    if condition is not None:
-        first = condition.enter(first)
+    first = np.zeros(shape) if start is None else condition.enter(start)
     solution = optimize.minimize(
         function,
         first.ravel().astype(np.float64),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": max_iterations, "gtol": 1e-5, "maxcor": history},
+        options={"maxiter": max_iterations, "gtol": 1e-5, "maxcor": _HISTORY},
     )
     found = solution.x.reshape(shape).astype(np.float32)
-    return found if condition is None else condition.leave(tf.constant(found)).numpy()
+    return condition.leave(tf.constant(found)).numpy()

@@ -152,9 +152,9 @@ def fit_logistic(
     return lbfgs.minimize(
         lambda weights: _loss_and_gradient(weights, inputs, one_hot, penalty),
         shape,
+        lbfgs.Condition(x, l2, chance * (1 - chance)),
         start,
         max_iterations,
-        condition=lbfgs.Condition(x, l2, chance * (1 - chance)),
     )
 
 

@@ -35,9 +35,9 @@ def fit_sigmoids(
     return lbfgs.minimize(
         lambda weights: _loss_and_gradient(weights, *given, penalty),
         shape,
+        lbfgs.Condition(x, l2, float(np.mean(rates * (1 - rates)))),
         start,
         max_iterations,
-        condition=lbfgs.Condition(x, l2, float(np.mean(rates * (1 - rates)))),
     )
 
 
